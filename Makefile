@@ -1,0 +1,52 @@
+# `make serve` and `make test` do all of the set-up, from a fresh clone, with only Python 3.11+, pip and make.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+.PHONY: serve test check lint types bench pull lock clean help
+
+help:            ## this list
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/'
+
+serve: $(VENV)/core weights   ## start the server on embedded models; ARGS="--port 9000" passes arguments on
+	@exec $(BIN)/trivet serve $(ARGS)
+
+test: $(VENV)/dev weights     ## the tests
+	$(BIN)/python -m pytest $(ARGS)
+
+check: lint types test        ## what CI runs: lint, format, types, tests
+
+lint: $(VENV)/dev             ## ruff: lint and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/dev            ## mypy, strict
+	$(BIN)/mypy
+
+bench: $(VENV)/dev weights    ## measure, and write benchmarks/results.md
+	$(BIN)/python -m benchmarks $(ARGS)
+
+weights: $(VENV)/core         # the embedded weights; quick when they are there
+	@$(BIN)/trivet pull --quiet
+
+# pip alone, from a lock file with hashes. The dev set contains the core set.
+$(VENV)/core: requirements/core.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "trivet needs Python 3.11 or newer; this is %d.%d. Try: make PYTHON=python3.12" % sys.version_info[:2])'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/core.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index -e .
+	@touch $@
+
+$(VENV)/dev: requirements/dev.txt $(VENV)/core
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $@
+
+lock: $(VENV)/dev             ## write the lock files anew (needs uv: pip install uv)
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		pyproject.toml requirements/build.in -o requirements/core.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		--group dev pyproject.toml -o requirements/dev.txt
+
+clean:           ## remove what set-up made
+	rm -rf $(VENV)

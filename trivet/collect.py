@@ -1,0 +1,100 @@
+"""Deltas put together again: the response that a stream of events amounts to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from trivet.types import (
+    Choice,
+    Event,
+    FinishReason,
+    Message,
+    Part,
+    Text,
+    TextChoice,
+    TextDelta,
+    Thinking,
+    ThinkingDelta,
+    TokenLogprob,
+    ToolCall,
+    ToolCallDelta,
+)
+
+
+class Collector:
+    """Takes events as they pass, and gives the choices so far at any time."""
+
+    def __init__(self) -> None:
+        self._parts: dict[int, dict[int, _Growing]] = {}
+        self._logprobs: dict[int, list[TokenLogprob]] = {}
+
+    def add(self, event: Event) -> None:
+        if isinstance(event, TextDelta | ThinkingDelta | ToolCallDelta):
+            parts = self._parts.setdefault(event.choice, {})
+            parts.setdefault(event.part, _Growing(event)).add(event)
+            if isinstance(event, TextDelta) and event.logprobs:
+                self._logprobs.setdefault(event.choice, []).extend(event.logprobs)
+
+    def content(self, choice: int = 0) -> tuple[Part, ...]:
+        return tuple(part.whole() for _, part in sorted(self._parts.get(choice, {}).items()))
+
+    def text(self, choice: int = 0) -> str:
+        return "".join(p.text for p in self.content(choice) if isinstance(p, Text))
+
+    def logprobs(self, choice: int = 0) -> tuple[TokenLogprob, ...] | None:
+        return tuple(self._logprobs[choice]) if choice in self._logprobs else None
+
+    def choices(self, reasons: Mapping[int, FinishReason], stops: Mapping[int, str | None]) -> tuple[Choice, ...]:
+        """Chat choices, one per entry of `reasons`, in order."""
+        return tuple(
+            Choice(
+                message=Message(role="assistant", content=self.content(i)),
+                finish_reason=reason,
+                stop_sequence=stops.get(i),
+                logprobs=self.logprobs(i),
+            )
+            for i, reason in sorted(reasons.items())
+        )
+
+    def text_choices(
+        self, reasons: Mapping[int, FinishReason], stops: Mapping[int, str | None]
+    ) -> tuple[TextChoice, ...]:
+        """The same for plain completions."""
+        return tuple(
+            TextChoice(
+                text=self.text(i), finish_reason=reason, stop_sequence=stops.get(i), logprobs=self.logprobs(i)
+            )
+            for i, reason in sorted(reasons.items())
+        )
+
+
+class _Growing:
+    """One part that grows with each of its deltas. Pieces are joined once, at the end."""
+
+    def __init__(self, first: TextDelta | ThinkingDelta | ToolCallDelta) -> None:
+        self.kind = type(first)
+        self.pieces: list[str] = []
+        self.id: str | None = None
+        self.name: str | None = None
+        self.signature: str | None = None
+        self.redacted: str | None = None
+
+    def add(self, event: TextDelta | ThinkingDelta | ToolCallDelta) -> None:
+        if isinstance(event, TextDelta):
+            self.pieces.append(event.text)
+        elif isinstance(event, ThinkingDelta):
+            self.pieces.append(event.text)
+            self.signature = event.signature or self.signature
+            self.redacted = event.redacted or self.redacted
+        else:
+            self.pieces.append(event.arguments)
+            self.id = event.id or self.id
+            self.name = event.name or self.name
+
+    def whole(self) -> Part:
+        joined = "".join(self.pieces)
+        if self.kind is TextDelta:
+            return Text(text=joined)
+        if self.kind is ThinkingDelta:
+            return Thinking(text=joined, signature=self.signature, redacted=self.redacted)
+        return ToolCall(id=self.id or "", name=self.name or "", arguments=joined or "{}")

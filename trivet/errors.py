@@ -1,0 +1,169 @@
+"""The error tree.
+
+::
+
+    TrivetError
+    ├ ConfigError                  trivet.toml, a setting, or a missing extra
+    ├ RequestError            400  the request is wrong
+    │  ├ UnknownModelError    404  no such name
+    │  ├ ContextLengthError        another model may have room: falls back
+    │  └ UnsupportedError          another model may be able: falls back
+    ├ ProviderError           502  provider, provider_status, request_id, retry_after_s, body
+    │  ├ AuthError                 falls back, never retried
+    │  ├ RateLimitError       429  retried after what it says, then falls back
+    │  ├ OverloadedError      503  retried, then falls back
+    │  └ TransportError            connect, timeout, cut stream: retried before content, then falls back
+    ├ BudgetError             429
+    ├ WeightsError            503  missing, truncated or altered weights: says how to mend it
+    └ ToolError               500
+
+Class attributes drive the server (`status`), the retry (`retry`) and the router (`fallback`), so that nothing
+else needs a table of classes. Every message says what happened, to what, and what to do next.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+__all__ = [
+    "AuthError",
+    "BudgetError",
+    "ConfigError",
+    "ContextLengthError",
+    "OverloadedError",
+    "ProviderError",
+    "RateLimitError",
+    "RequestError",
+    "ToolError",
+    "TransportError",
+    "TrivetError",
+    "UnknownModelError",
+    "UnsupportedError",
+    "WeightsError",
+]
+
+
+class TrivetError(Exception):
+    """The root of every error that trivet raises on purpose.
+
+    `status` is the HTTP status that a client of the server sees; `retry` says whether the same target may
+    be asked again, `fallback` whether another target may be asked instead.
+    """
+
+    status: int = 500
+    retry: ClassVar[bool] = False
+    fallback: ClassVar[bool] = False
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        if status is not None:
+            self.status = status
+
+    @property
+    def message(self) -> str:
+        return str(self)
+
+
+class ConfigError(TrivetError):
+    """A setting is wrong, or something that it needs is not installed."""
+
+
+class RequestError(TrivetError):
+    """The request is wrong. `field` is the path of the value at fault, as the client wrote it."""
+
+    status = 400
+
+    def __init__(self, message: str, *, field: str | None = None, status: int | None = None) -> None:
+        super().__init__(message, status=status)
+        self.field = field
+
+
+class UnknownModelError(RequestError):
+    """No model has this name. `nearest` is the name that the user may have meant."""
+
+    status = 404
+
+    def __init__(self, message: str, *, nearest: str | None = None) -> None:
+        super().__init__(message, field="model")
+        self.nearest = nearest
+
+
+class ContextLengthError(RequestError):
+    """The prompt, in tokens, does not fit into the model's context, in tokens."""
+
+    fallback = True
+
+    def __init__(self, message: str, *, prompt_tokens: int, context_tokens: int, field: str | None = None) -> None:
+        super().__init__(message, field=field)
+        self.prompt_tokens = prompt_tokens
+        self.context_tokens = context_tokens
+
+
+class UnsupportedError(RequestError):
+    """The model cannot do what the request asks. Another one may."""
+
+    fallback = True
+
+
+class ProviderError(TrivetError):
+    """A provider or an engine failed. `provider_status`, `request_id` and `body` are what it said."""
+
+    status = 502
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        provider: str | None = None,
+        provider_status: int | None = None,
+        request_id: str | None = None,
+        retry_after_s: float | None = None,
+        body: bytes | None = None,
+        status: int | None = None,
+    ) -> None:
+        super().__init__(message, status=status)
+        self.provider = provider
+        self.provider_status = provider_status
+        self.request_id = request_id
+        self.retry_after_s = retry_after_s
+        self.body = body
+
+
+class AuthError(ProviderError):
+    """The provider refused the key that trivet is configured with (the client's own key was right: 502)."""
+
+    fallback = True
+
+
+class RateLimitError(ProviderError):
+    status = 429
+    retry = True
+    fallback = True
+
+
+class OverloadedError(ProviderError):
+    status = 503
+    retry = True
+    fallback = True
+
+
+class TransportError(ProviderError):
+    """The connection failed, timed out, or the stream was cut before its end."""
+
+    retry = True
+    fallback = True
+
+
+class BudgetError(TrivetError):
+    status = 429
+
+
+class WeightsError(TrivetError):
+    """Weights are missing, truncated, altered or no weights at all. The message names the command that mends it."""
+
+    status = 503
+    fallback = True
+
+
+class ToolError(TrivetError):
+    """A tool that a model called has failed."""

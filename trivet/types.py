@@ -1,0 +1,536 @@
+"""The vocabulary: messages and their parts, requests, responses, events.
+
+Every value is immutable and keyword-only, and goes to JSON and back unchanged (`to_json`, `from_json`).
+A request class is a *task*; `Request.__subclasses__` is the list of tasks, and nothing else needs one:
+a wrapper looks at the fields that it cares about (`Conversation` has messages), never at the task's name.
+
+To add a task: a subclass of `Request` with its `response_type`, a subclass of `Response`, and, where it
+streams, events of its own that say whether they carry `content`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, TypeVar
+
+import msgspec
+
+from trivet.errors import RequestError
+
+Json = Any
+Extra = Mapping[str, Json]
+
+
+class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """An immutable value. Use `replace(value, field=...)` for a changed copy."""
+
+
+# --- parts of a message ------------------------------------------------------------------------------------
+
+
+class CacheMark(Value):
+    """The end of a prefix that the user wants the provider to cache, and for how long (Anthropic's `cache_control`)."""
+
+    ttl: Literal["5m", "1h"] | None = None
+
+
+class BasePart(Value, tag_field="type"):
+    """What every part has. `extra` holds what its protocol said and trivet has no field for."""
+
+    cache: CacheMark | None = None
+    extra: Extra = {}
+
+
+class Text(BasePart, tag="text"):
+    text: str
+
+
+class Media(BasePart):
+    """Bytes (`data`) or an address (`url`), exactly one; `media_type` such as `image/png`."""
+
+    data: bytes | None = None
+    url: str | None = None
+    media_type: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.data is None) == (self.url is None):
+            raise ValueError(f"{type(self).__name__} takes exactly one of data and url")
+
+
+class Image(Media, tag="image"):
+    """`detail` is OpenAI's resolution hint."""
+
+    detail: Literal["auto", "low", "high"] | None = None
+
+
+class Audio(Media, tag="audio"):
+    pass
+
+
+class Document(Media, tag="document"):
+    """A PDF or a text, with the `name` to show."""
+
+    name: str | None = None
+
+
+class Thinking(BasePart, tag="thinking"):
+    """A model's reasoning. `signature` is the provider's proof, to be sent back untouched; `redacted` is
+    reasoning that only the provider can read, in which case `text` is empty."""
+
+    text: str = ""
+    signature: str | None = None
+    redacted: str | None = None
+
+
+class ToolCall(BasePart, tag="tool_call"):
+    """`arguments` is JSON text exactly as the model wrote it: it may be cut short when the tokens ran out."""
+
+    id: str
+    name: str
+    arguments: str = "{}"
+
+
+class ToolResult(BasePart, tag="tool_result"):
+    """The answer to the `ToolCall` whose id is `call_id`. It stands in a user's message."""
+
+    call_id: str
+    content: tuple[Text | Image | Audio | Document, ...] = ()
+    is_error: bool = False
+
+
+class Opaque(BasePart, tag="opaque"):
+    """A block that only `provider` understands (a server-side tool's), as received."""
+
+    provider: str
+    raw: Json
+
+
+Part = Text | Image | Audio | Document | Thinking | ToolCall | ToolResult | Opaque
+Role = Literal["system", "developer", "user", "assistant"]
+
+
+class Message(Value):
+    """One turn. System prompts are messages too, in their place; `developer` is OpenAI's word for one."""
+
+    role: Role
+    content: tuple[Part, ...] = ()
+    name: str | None = None
+    extra: Extra = {}
+
+    @property
+    def text(self) -> str:
+        """The text parts, joined without a separator."""
+        return "".join(p.text for p in self.content if isinstance(p, Text))
+
+    @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        return tuple(p for p in self.content if isinstance(p, ToolCall))
+
+
+def system(text: str) -> Message:
+    return Message(role="system", content=(Text(text=text),))
+
+
+def user(*content: str | Part) -> Message:
+    """A user's message from strings and parts, in order."""
+    return Message(role="user", content=tuple(Text(text=c) if isinstance(c, str) else c for c in content))
+
+
+def assistant(*content: str | Part) -> Message:
+    return Message(role="assistant", content=tuple(Text(text=c) if isinstance(c, str) else c for c in content))
+
+
+# --- what a request may ask for ----------------------------------------------------------------------------
+
+
+class Tool(Value):
+    """A function that the model may call; `parameters` is the JSON Schema of its arguments, an object."""
+
+    name: str
+    description: str | None = None
+    parameters: Mapping[str, Json] = {"type": "object", "properties": {}}
+    strict: bool | None = None
+    cache: CacheMark | None = None
+    extra: Extra = {}
+
+
+class ToolChoice(Value):
+    """`auto`: the model decides; `none`: no call; `required`: some call; `named`: the tool called `name`.
+    `parallel` says whether several calls in one turn are welcome, None being the provider's default."""
+
+    mode: Literal["auto", "none", "required", "named"] = "auto"
+    name: str | None = None
+    parallel: bool | None = None
+
+    def __post_init__(self) -> None:
+        if (self.mode == "named") != (self.name is not None):
+            raise ValueError('a tool choice has a name exactly when its mode is "named"')
+
+
+class Output(Value):
+    """Structured output: any JSON object where `schema` is None, else JSON that the schema accepts."""
+
+    schema: Mapping[str, Json] | None = None
+    name: str | None = None
+    description: str | None = None
+    strict: bool | None = None
+
+
+class Sampling(Value):
+    """How tokens are drawn. None means: as the model does by default.
+
+    `max_tokens` bounds the output of each of the `n` choices. `logprobs` is the number of alternatives to
+    report for each token beside the one drawn; 0 reports that one alone, None reports nothing.
+    """
+
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    max_tokens: int | None = None
+    logprobs: int | None = None
+    n: int = 1
+
+    def __post_init__(self) -> None:
+        _within("temperature", self.temperature, 0, None)
+        _within("top_p", self.top_p, 0, 1)
+        _within("top_k", self.top_k, 0, None)
+        _within("frequency_penalty", self.frequency_penalty, -2, 2)
+        _within("presence_penalty", self.presence_penalty, -2, 2)
+        _within("max_tokens", self.max_tokens, 1, None)
+        _within("logprobs", self.logprobs, 0, 20)
+        _within("n", self.n, 1, 128)
+        if any(not isinstance(s, str) or not s for s in self.stop):
+            raise ValueError("stop sequences are strings that are not empty")
+
+
+def _within(name: str, value: float | None, low: float, high: float | None) -> None:
+    if value is not None and not (low <= value and (high is None or value <= high)):
+        bound = f"at least {low}" if high is None else f"between {low} and {high}"
+        raise ValueError(f"{name} is {value}, must be {bound}")
+
+
+class Context(Value):
+    """What wrappers need to know of a request; never rendered to a provider.
+
+    `deadline_s` is on the event loop's clock. `session` is the client's word for a conversation.
+    """
+
+    id: str | None = None
+    key: str | None = None
+    session: str | None = None
+    deadline_s: float | None = None
+    reservation: str | None = None
+
+
+class Source(Value):
+    """A request as its client wrote it: the protocol's name and the JSON body.
+
+    A provider of the same protocol sends this body, with the model's name exchanged. Wrappers do not touch
+    it: what they changed is found by parsing `body` again and comparing, field by field, with the request.
+    """
+
+    protocol: str
+    body: bytes
+
+
+# --- usage -------------------------------------------------------------------------------------------------
+
+
+class Usage(Value, omit_defaults=False):
+    """Tokens. The three input counts are disjoint and add up to the prompt; None is unknown, never 0.
+
+    `reasoning_tokens` are a part of `output_tokens`.
+    """
+
+    uncached_input_tokens: int | None = None
+    cache_read_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    output_tokens: int | None = None
+    reasoning_tokens: int | None = None
+
+    @property
+    def input_tokens(self) -> int | None:
+        """The whole prompt, or None where one of its three counts is unknown."""
+        return _sum(_sum(self.uncached_input_tokens, self.cache_read_tokens), self.cache_write_tokens)
+
+    @property
+    def total_tokens(self) -> int | None:
+        return _sum(self.input_tokens, self.output_tokens)
+
+    def __add__(self, other: Usage) -> Usage:
+        """The sum, in which unknown plus anything stays unknown."""
+        return Usage(**{f: _sum(getattr(self, f), getattr(other, f)) for f in self.__struct_fields__})
+
+
+def _sum(a: int | None, b: int | None) -> int | None:
+    return None if a is None or b is None else a + b
+
+
+class TokenLogprob(Value):
+    """A token, the natural logarithm of its probability, and the most likely alternatives at its place."""
+
+    token: str
+    logprob: float
+    bytes: tuple[int, ...] | None = None
+    top: tuple[TokenLogprob, ...] = ()
+
+
+# --- responses ---------------------------------------------------------------------------------------------
+
+FinishReason = Literal["stop", "length", "tool_calls", "refusal"]
+
+
+class Response(Value, tag_field="task"):
+    """`model` is the name of the model that answered; `id` is the provider's, where it gave one."""
+
+    model: str
+    id: str | None = None
+    usage: Usage = Usage()
+    extra: Extra = {}
+    raw: bytes | None = None
+
+
+class Choice(Value):
+    """One answer. `stop_sequence` is the one of the request's that ended it."""
+
+    message: Message
+    finish_reason: FinishReason
+    stop_sequence: str | None = None
+    logprobs: tuple[TokenLogprob, ...] | None = None
+    extra: Extra = {}
+
+
+class ChatResponse(Response, tag="chat"):
+    choices: tuple[Choice, ...]
+
+    @property
+    def message(self) -> Message:
+        return self.choices[0].message
+
+    @property
+    def text(self) -> str:
+        """The text of the first choice."""
+        return self.message.text
+
+    @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        return self.message.tool_calls
+
+    @property
+    def finish_reason(self) -> FinishReason:
+        return self.choices[0].finish_reason
+
+
+class TextChoice(Value):
+    text: str
+    finish_reason: FinishReason
+    stop_sequence: str | None = None
+    logprobs: tuple[TokenLogprob, ...] | None = None
+
+
+class CompleteResponse(Response, tag="complete"):
+    choices: tuple[TextChoice, ...]
+
+    @property
+    def text(self) -> str:
+        return self.choices[0].text
+
+    @property
+    def finish_reason(self) -> FinishReason:
+        return self.choices[0].finish_reason
+
+
+class CountTokensResponse(Response, tag="count_tokens"):
+    input_tokens: int
+
+
+class EmbedResponse(Response, tag="embed"):
+    """`vectors` has one row per input, each with the model's number of dimensions."""
+
+    vectors: tuple[tuple[float, ...], ...]
+
+
+# --- requests ----------------------------------------------------------------------------------------------
+
+
+class Request(Value, tag_field="task"):
+    """What a model is asked. `model` is the name asked for; `extra` holds fields of the client's protocol that
+    have no field here: a model that does not know them refuses them."""
+
+    response_type: ClassVar[type[Response]]
+
+    model: str | None = None
+    context: Context = Context()
+    source: Source | None = None
+    extra: Extra = {}
+
+
+class Conversation(Request):
+    """What tasks over messages share: the wrappers that change prompts, tools or outputs look for this."""
+
+    messages: tuple[Message, ...]
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice | None = None
+    output: Output | None = None
+
+
+class Chat(Conversation, tag="chat"):
+    response_type = ChatResponse
+
+    sampling: Sampling = Sampling()
+
+
+class CountTokens(Conversation, tag="count_tokens"):
+    """How many tokens a `Chat` of the same fields would have as its prompt."""
+
+    response_type = CountTokensResponse
+
+
+class Complete(Request, tag="complete"):
+    """Go on from `prompt`; with a `suffix`, fill in what is between them."""
+
+    response_type = CompleteResponse
+
+    prompt: str
+    suffix: str | None = None
+    sampling: Sampling = Sampling()
+
+
+class Embed(Request, tag="embed"):
+    """One vector per text; `dimensions` asks for shorter vectors than the model's own."""
+
+    response_type = EmbedResponse
+
+    texts: tuple[str, ...]
+    dimensions: int | None = None
+
+
+def task_name(request: Request | type[Request]) -> str:
+    """`chat` for a `Chat`: the task's tag, as `About.tasks` lists it."""
+    cls = request if isinstance(request, type) else type(request)
+    return str(cls.__struct_config__.tag)
+
+
+def tasks() -> dict[str, type[Request]]:
+    """Every task by name: the leaves under `Request`."""
+    found: dict[str, type[Request]] = {}
+    todo: list[type[Request]] = [Request]
+    while todo:
+        cls = todo.pop()
+        subclasses = cls.__subclasses__()
+        todo += subclasses
+        if not subclasses:
+            found[task_name(cls)] = cls
+    return found
+
+
+# --- events ------------------------------------------------------------------------------------------------
+
+
+class Event(Value, tag_field="event"):
+    """One step of an answer. `content` says whether it carries some of the answer: after the first that does,
+    nothing is retried. `raw` is what the provider sent, for a server of the same protocol to pass on; whoever
+    changes an event drops it."""
+
+    content: ClassVar[bool] = False
+
+    raw: bytes | None = None
+
+
+class Start(Event, tag="start"):
+    """The first event: who answers."""
+
+    model: str
+    id: str | None = None
+
+
+class TextDelta(Event, tag="text"):
+    """Text for part `part` of choice `choice`. `logprobs` are those of the tokens in `text`."""
+
+    content = True
+
+    text: str
+    choice: int = 0
+    part: int = 0
+    logprobs: tuple[TokenLogprob, ...] = ()
+
+
+class ThinkingDelta(Event, tag="thinking"):
+    content = True
+
+    text: str = ""
+    signature: str | None = None
+    redacted: str | None = None
+    choice: int = 0
+    part: int = 0
+
+
+class ToolCallDelta(Event, tag="tool_call"):
+    """`id` and `name` come with a call's first delta; `arguments` is the next piece of JSON text. Calls side
+    by side are kept apart by `part`."""
+
+    content = True
+
+    id: str | None = None
+    name: str | None = None
+    arguments: str = ""
+    choice: int = 0
+    part: int = 0
+
+
+class UsageUpdate(Event, tag="usage"):
+    """What is known of the usage so far; each replaces the one before."""
+
+    usage: Usage
+
+
+AnyResponse = ChatResponse | CompleteResponse | CountTokensResponse | EmbedResponse
+AnyRequest = Chat | Complete | CountTokens | Embed
+
+
+class Done(Event, tag="done"):
+    """The last event: the whole response."""
+
+    response: AnyResponse
+
+
+AnyEvent = Start | TextDelta | ThinkingDelta | ToolCallDelta | UsageUpdate | Done
+
+# --- JSON --------------------------------------------------------------------------------------------------
+
+V = TypeVar("V", bound=Value)
+replace = msgspec.structs.replace
+_encoder = msgspec.json.Encoder(order="deterministic")
+
+
+def to_json(value: Value) -> bytes:
+    """Deterministic to the byte. Bytes become base64; fields at their defaults are left out."""
+    return _encoder.encode(value)
+
+
+def from_json(data: bytes | str, kind: type[V]) -> V:
+    """Back from `to_json`. A wrong value raises a `RequestError` that says where."""
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except (msgspec.ValidationError, msgspec.DecodeError) as e:
+        raise _refused(e, kind) from None
+
+
+def check(value: V) -> V:
+    """A copy of a value that Python code made, with every type and bound checked; `RequestError` says where."""
+    try:
+        plain = msgspec.to_builtins(value, builtin_types=(bytes,))
+        return msgspec.convert(plain, type(value), builtin_types=(bytes,))
+    except (msgspec.ValidationError, TypeError, ValueError) as e:
+        raise _refused(e, type(value)) from None
+
+
+def _refused(error: Exception, kind: type) -> RequestError:
+    """`Expected `float`, got `str` - at `$.sampling.temperature`` -> a message with the field's path in front."""
+    what, _, where = str(error).partition(" - at `")
+    path = where.rstrip("`").removeprefix("$").removeprefix(".") or None
+    return RequestError(f"{kind.__name__}{'.' + path if path else ''}: {what}", field=path)

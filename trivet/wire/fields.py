@@ -1,0 +1,84 @@
+"""Reading a client's JSON: every value typed as it is taken, every complaint with the path of the field."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar, overload
+
+import msgspec
+
+from trivet.errors import RequestError
+
+T = TypeVar("T")
+D = TypeVar("D")
+
+
+def read_object(body: bytes) -> Fields:
+    """The JSON object that a body is."""
+    try:
+        data = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
+        raise RequestError(f"the body is not valid JSON: {e}") from None
+    return Fields(data)
+
+
+class Fields:
+    """A JSON object that is read field by field. What nobody took is `rest()`. `null` counts as absent."""
+
+    def __init__(self, data: object, path: str = "") -> None:
+        if not isinstance(data, dict):
+            raise RequestError(f"{path or 'the body'} must be an object, got {_kind(data)}", field=path or None)
+        self.path = path
+        self.left: dict[str, Any] = dict(data)
+
+    def at(self, name: str) -> str:
+        """The path of one of its fields."""
+        return f"{self.path}.{name}" if self.path else name
+
+    def has(self, name: str) -> bool:
+        return self.left.get(name) is not None
+
+    @overload
+    def take(self, name: str, kind: type[T]) -> T | None: ...
+    @overload
+    def take(self, name: str, kind: type[T], default: D) -> T | D: ...
+    def take(self, name: str, kind: Any, default: Any = None) -> Any:
+        """The value of a field, of type `kind` (anything that msgspec can convert to), or `default`."""
+        value = self.left.pop(name, None)
+        if value is None:
+            return default
+        return convert(value, kind, self.at(name))
+
+    def need(self, name: str, kind: type[T]) -> T:
+        """The value of a field that must be there."""
+        if not self.has(name):
+            raise RequestError(f"{self.at(name)} is missing", field=self.at(name))
+        return convert(self.left.pop(name), kind, self.at(name))
+
+    def object(self, name: str) -> Fields | None:
+        """A nested object, to be read in its turn."""
+        value = self.left.pop(name, None)
+        return None if value is None else Fields(value, self.at(name))
+
+    def objects(self, name: str) -> list[Fields]:
+        """A list of nested objects; an absent one is empty."""
+        values = self.take(name, list[Any], [])
+        return [Fields(v, f"{self.at(name)}[{i}]") for i, v in enumerate(values)]
+
+    def rest(self) -> dict[str, Any]:
+        """What nobody has taken, without nulls: `extra` of the value that is being read."""
+        return {k: v for k, v in self.left.items() if v is not None}
+
+
+def convert(value: object, kind: type[T], path: str) -> T:
+    """`value` as `kind`, strictly; the error names `path` and what was expected."""
+    try:
+        return msgspec.convert(value, kind)
+    except (msgspec.ValidationError, ValueError) as e:
+        what, _, where = str(e).partition(" - at `$")
+        full = path + where.rstrip("`")
+        raise RequestError(f"{full}: {what[:1].lower()}{what[1:]}", field=full) from None
+
+
+def _kind(value: object) -> str:
+    names = {str: "a string", list: "an array", bool: "a boolean", int: "a number", float: "a number"}
+    return "null" if value is None else names.get(type(value), type(value).__name__)
