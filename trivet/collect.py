@@ -61,9 +61,7 @@ class Collector:
     ) -> tuple[TextChoice, ...]:
         """The same for plain completions."""
         return tuple(
-            TextChoice(
-                text=self.text(i), finish_reason=reason, stop_sequence=stops.get(i), logprobs=self.logprobs(i)
-            )
+            TextChoice(text=self.text(i), finish_reason=reason, stop_sequence=stops.get(i), logprobs=self.logprobs(i))
             for i, reason in sorted(reasons.items())
         )
 

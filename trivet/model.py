@@ -16,7 +16,7 @@ from trivet.types import Done, Event, Request, Response, Value, task_name
 __all__ = ["About", "Model", "Wrapper"]
 
 
-class About(Value):
+class About(Value, frozen=True, kw_only=True):
     """What a model is. `tasks` by name (`chat`, `embed`, …), `inputs` the kinds of part that it takes,
     `context_tokens` the most that prompt and output may have together; None is unknown."""
 

@@ -22,30 +22,31 @@ Extra = Mapping[str, Json]
 
 
 class Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """An immutable value. Use `replace(value, field=...)` for a changed copy."""
+    """An immutable value. Use `replace(value, field=...)` for a changed copy. (Type checkers want
+    `frozen` and `kw_only` said again by each subclass.)"""
 
 
 # --- parts of a message ------------------------------------------------------------------------------------
 
 
-class CacheMark(Value):
+class CacheMark(Value, frozen=True, kw_only=True):
     """The end of a prefix that the user wants the provider to cache, and for how long (Anthropic's `cache_control`)."""
 
     ttl: Literal["5m", "1h"] | None = None
 
 
-class BasePart(Value, tag_field="type"):
+class BasePart(Value, tag_field="type", frozen=True, kw_only=True):
     """What every part has. `extra` holds what its protocol said and trivet has no field for."""
 
     cache: CacheMark | None = None
     extra: Extra = {}
 
 
-class Text(BasePart, tag="text"):
+class Text(BasePart, tag="text", frozen=True, kw_only=True):
     text: str
 
 
-class Media(BasePart):
+class Media(BasePart, frozen=True, kw_only=True):
     """Bytes (`data`) or an address (`url`), exactly one; `media_type` such as `image/png`."""
 
     data: bytes | None = None
@@ -57,23 +58,23 @@ class Media(BasePart):
             raise ValueError(f"{type(self).__name__} takes exactly one of data and url")
 
 
-class Image(Media, tag="image"):
+class Image(Media, tag="image", frozen=True, kw_only=True):
     """`detail` is OpenAI's resolution hint."""
 
     detail: Literal["auto", "low", "high"] | None = None
 
 
-class Audio(Media, tag="audio"):
+class Audio(Media, tag="audio", frozen=True, kw_only=True):
     pass
 
 
-class Document(Media, tag="document"):
+class Document(Media, tag="document", frozen=True, kw_only=True):
     """A PDF or a text, with the `name` to show."""
 
     name: str | None = None
 
 
-class Thinking(BasePart, tag="thinking"):
+class Thinking(BasePart, tag="thinking", frozen=True, kw_only=True):
     """A model's reasoning. `signature` is the provider's proof, to be sent back untouched; `redacted` is
     reasoning that only the provider can read, in which case `text` is empty."""
 
@@ -82,7 +83,7 @@ class Thinking(BasePart, tag="thinking"):
     redacted: str | None = None
 
 
-class ToolCall(BasePart, tag="tool_call"):
+class ToolCall(BasePart, tag="tool_call", frozen=True, kw_only=True):
     """`arguments` is JSON text exactly as the model wrote it: it may be cut short when the tokens ran out."""
 
     id: str
@@ -90,7 +91,7 @@ class ToolCall(BasePart, tag="tool_call"):
     arguments: str = "{}"
 
 
-class ToolResult(BasePart, tag="tool_result"):
+class ToolResult(BasePart, tag="tool_result", frozen=True, kw_only=True):
     """The answer to the `ToolCall` whose id is `call_id`. It stands in a user's message."""
 
     call_id: str
@@ -98,7 +99,7 @@ class ToolResult(BasePart, tag="tool_result"):
     is_error: bool = False
 
 
-class Opaque(BasePart, tag="opaque"):
+class Opaque(BasePart, tag="opaque", frozen=True, kw_only=True):
     """A block that only `provider` understands (a server-side tool's), as received."""
 
     provider: str
@@ -109,7 +110,7 @@ Part = Text | Image | Audio | Document | Thinking | ToolCall | ToolResult | Opaq
 Role = Literal["system", "developer", "user", "assistant"]
 
 
-class Message(Value):
+class Message(Value, frozen=True, kw_only=True):
     """One turn. System prompts are messages too, in their place; `developer` is OpenAI's word for one."""
 
     role: Role
@@ -143,18 +144,18 @@ def assistant(*content: str | Part) -> Message:
 # --- what a request may ask for ----------------------------------------------------------------------------
 
 
-class Tool(Value):
+class Tool(Value, frozen=True, kw_only=True):
     """A function that the model may call; `parameters` is the JSON Schema of its arguments, an object."""
 
     name: str
     description: str | None = None
-    parameters: Mapping[str, Json] = {"type": "object", "properties": {}}
+    parameters: Mapping[str, Json] = msgspec.field(default_factory=lambda: {"type": "object", "properties": {}})
     strict: bool | None = None
     cache: CacheMark | None = None
     extra: Extra = {}
 
 
-class ToolChoice(Value):
+class ToolChoice(Value, frozen=True, kw_only=True):
     """`auto`: the model decides; `none`: no call; `required`: some call; `named`: the tool called `name`.
     `parallel` says whether several calls in one turn are welcome, None being the provider's default."""
 
@@ -167,7 +168,7 @@ class ToolChoice(Value):
             raise ValueError('a tool choice has a name exactly when its mode is "named"')
 
 
-class Output(Value):
+class Output(Value, frozen=True, kw_only=True):
     """Structured output: any JSON object where `schema` is None, else JSON that the schema accepts."""
 
     schema: Mapping[str, Json] | None = None
@@ -176,7 +177,7 @@ class Output(Value):
     strict: bool | None = None
 
 
-class Sampling(Value):
+class Sampling(Value, frozen=True, kw_only=True):
     """How tokens are drawn. None means: as the model does by default.
 
     `max_tokens` bounds the output of each of the `n` choices. `logprobs` is the number of alternatives to
@@ -208,12 +209,14 @@ class Sampling(Value):
 
 
 def _within(name: str, value: float | None, low: float, high: float | None) -> None:
-    if value is not None and not (low <= value and (high is None or value <= high)):
+    if not isinstance(value, int | float):  # a wrong type is for `check` and the decoder to refuse, with its path
+        return
+    if not (low <= value and (high is None or value <= high)):
         bound = f"at least {low}" if high is None else f"between {low} and {high}"
         raise ValueError(f"{name} is {value}, must be {bound}")
 
 
-class Context(Value):
+class Context(Value, frozen=True, kw_only=True):
     """What wrappers need to know of a request; never rendered to a provider.
 
     `deadline_s` is on the event loop's clock. `session` is the client's word for a conversation.
@@ -226,7 +229,7 @@ class Context(Value):
     reservation: str | None = None
 
 
-class Source(Value):
+class Source(Value, frozen=True, kw_only=True):
     """A request as its client wrote it: the protocol's name and the JSON body.
 
     A provider of the same protocol sends this body, with the model's name exchanged. Wrappers do not touch
@@ -240,7 +243,7 @@ class Source(Value):
 # --- usage -------------------------------------------------------------------------------------------------
 
 
-class Usage(Value, omit_defaults=False):
+class Usage(Value, omit_defaults=False, frozen=True, kw_only=True):
     """Tokens. The three input counts are disjoint and add up to the prompt; None is unknown, never 0.
 
     `reasoning_tokens` are a part of `output_tokens`.
@@ -270,7 +273,7 @@ def _sum(a: int | None, b: int | None) -> int | None:
     return None if a is None or b is None else a + b
 
 
-class TokenLogprob(Value):
+class TokenLogprob(Value, frozen=True, kw_only=True):
     """A token, the natural logarithm of its probability, and the most likely alternatives at its place."""
 
     token: str
@@ -284,7 +287,7 @@ class TokenLogprob(Value):
 FinishReason = Literal["stop", "length", "tool_calls", "refusal"]
 
 
-class Response(Value, tag_field="task"):
+class Response(Value, tag_field="task", frozen=True, kw_only=True):
     """`model` is the name of the model that answered; `id` is the provider's, where it gave one."""
 
     model: str
@@ -294,7 +297,7 @@ class Response(Value, tag_field="task"):
     raw: bytes | None = None
 
 
-class Choice(Value):
+class Choice(Value, frozen=True, kw_only=True):
     """One answer. `stop_sequence` is the one of the request's that ended it."""
 
     message: Message
@@ -304,7 +307,7 @@ class Choice(Value):
     extra: Extra = {}
 
 
-class ChatResponse(Response, tag="chat"):
+class ChatResponse(Response, tag="chat", frozen=True, kw_only=True):
     choices: tuple[Choice, ...]
 
     @property
@@ -325,14 +328,14 @@ class ChatResponse(Response, tag="chat"):
         return self.choices[0].finish_reason
 
 
-class TextChoice(Value):
+class TextChoice(Value, frozen=True, kw_only=True):
     text: str
     finish_reason: FinishReason
     stop_sequence: str | None = None
     logprobs: tuple[TokenLogprob, ...] | None = None
 
 
-class CompleteResponse(Response, tag="complete"):
+class CompleteResponse(Response, tag="complete", frozen=True, kw_only=True):
     choices: tuple[TextChoice, ...]
 
     @property
@@ -344,11 +347,11 @@ class CompleteResponse(Response, tag="complete"):
         return self.choices[0].finish_reason
 
 
-class CountTokensResponse(Response, tag="count_tokens"):
+class CountTokensResponse(Response, tag="count_tokens", frozen=True, kw_only=True):
     input_tokens: int
 
 
-class EmbedResponse(Response, tag="embed"):
+class EmbedResponse(Response, tag="embed", frozen=True, kw_only=True):
     """`vectors` has one row per input, each with the model's number of dimensions."""
 
     vectors: tuple[tuple[float, ...], ...]
@@ -357,7 +360,7 @@ class EmbedResponse(Response, tag="embed"):
 # --- requests ----------------------------------------------------------------------------------------------
 
 
-class Request(Value, tag_field="task"):
+class Request(Value, tag_field="task", frozen=True, kw_only=True):
     """What a model is asked. `model` is the name asked for; `extra` holds fields of the client's protocol that
     have no field here: a model that does not know them refuses them."""
 
@@ -369,7 +372,7 @@ class Request(Value, tag_field="task"):
     extra: Extra = {}
 
 
-class Conversation(Request):
+class Conversation(Request, frozen=True, kw_only=True):
     """What tasks over messages share: the wrappers that change prompts, tools or outputs look for this."""
 
     messages: tuple[Message, ...]
@@ -378,19 +381,19 @@ class Conversation(Request):
     output: Output | None = None
 
 
-class Chat(Conversation, tag="chat"):
+class Chat(Conversation, tag="chat", frozen=True, kw_only=True):
     response_type = ChatResponse
 
     sampling: Sampling = Sampling()
 
 
-class CountTokens(Conversation, tag="count_tokens"):
+class CountTokens(Conversation, tag="count_tokens", frozen=True, kw_only=True):
     """How many tokens a `Chat` of the same fields would have as its prompt."""
 
     response_type = CountTokensResponse
 
 
-class Complete(Request, tag="complete"):
+class Complete(Request, tag="complete", frozen=True, kw_only=True):
     """Go on from `prompt`; with a `suffix`, fill in what is between them."""
 
     response_type = CompleteResponse
@@ -400,7 +403,7 @@ class Complete(Request, tag="complete"):
     sampling: Sampling = Sampling()
 
 
-class Embed(Request, tag="embed"):
+class Embed(Request, tag="embed", frozen=True, kw_only=True):
     """One vector per text; `dimensions` asks for shorter vectors than the model's own."""
 
     response_type = EmbedResponse
@@ -431,7 +434,7 @@ def tasks() -> dict[str, type[Request]]:
 # --- events ------------------------------------------------------------------------------------------------
 
 
-class Event(Value, tag_field="event"):
+class Event(Value, tag_field="event", frozen=True, kw_only=True):
     """One step of an answer. `content` says whether it carries some of the answer: after the first that does,
     nothing is retried. `raw` is what the provider sent, for a server of the same protocol to pass on; whoever
     changes an event drops it."""
@@ -441,14 +444,14 @@ class Event(Value, tag_field="event"):
     raw: bytes | None = None
 
 
-class Start(Event, tag="start"):
+class Start(Event, tag="start", frozen=True, kw_only=True):
     """The first event: who answers."""
 
     model: str
     id: str | None = None
 
 
-class TextDelta(Event, tag="text"):
+class TextDelta(Event, tag="text", frozen=True, kw_only=True):
     """Text for part `part` of choice `choice`. `logprobs` are those of the tokens in `text`."""
 
     content = True
@@ -459,7 +462,7 @@ class TextDelta(Event, tag="text"):
     logprobs: tuple[TokenLogprob, ...] = ()
 
 
-class ThinkingDelta(Event, tag="thinking"):
+class ThinkingDelta(Event, tag="thinking", frozen=True, kw_only=True):
     content = True
 
     text: str = ""
@@ -469,7 +472,7 @@ class ThinkingDelta(Event, tag="thinking"):
     part: int = 0
 
 
-class ToolCallDelta(Event, tag="tool_call"):
+class ToolCallDelta(Event, tag="tool_call", frozen=True, kw_only=True):
     """`id` and `name` come with a call's first delta; `arguments` is the next piece of JSON text. Calls side
     by side are kept apart by `part`."""
 
@@ -482,7 +485,7 @@ class ToolCallDelta(Event, tag="tool_call"):
     part: int = 0
 
 
-class UsageUpdate(Event, tag="usage"):
+class UsageUpdate(Event, tag="usage", frozen=True, kw_only=True):
     """What is known of the usage so far; each replaces the one before."""
 
     usage: Usage
@@ -492,7 +495,7 @@ AnyResponse = ChatResponse | CompleteResponse | CountTokensResponse | EmbedRespo
 AnyRequest = Chat | Complete | CountTokens | Embed
 
 
-class Done(Event, tag="done"):
+class Done(Event, tag="done", frozen=True, kw_only=True):
     """The last event: the whole response."""
 
     response: AnyResponse

@@ -10,20 +10,21 @@ Each protocol module has the same three things, which is all that the server nee
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from trivet.errors import TrivetError
 from trivet.types import Event, Request, Response, Value
 
 
-class Incoming(Value):
+class Incoming(Value, frozen=True, kw_only=True):
     """A client's request: what to ask the model, and how to answer the client."""
 
     request: Request
     stream: bool = False
     stream_usage: bool = False  # OpenAI's stream_options.include_usage
     base64: bool = False  # OpenAI's encoding_format of embeddings
-    body: dict[str, object] = {}  # as received: some protocols echo fields in the response
+    body: Mapping[str, object] = {}  # as received: some protocols echo fields in the response
 
 
 class Renderer(Protocol):
