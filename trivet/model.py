@@ -13,7 +13,7 @@ from typing import Literal
 from trivet.errors import TransportError, UnsupportedError
 from trivet.types import Done, Event, Request, Response, Value, task_name
 
-__all__ = ["About", "Model", "Wrapper"]
+__all__ = ["About", "Model", "Provider", "Wrapper"]
 
 
 class About(Value, frozen=True, kw_only=True):
@@ -86,3 +86,18 @@ class Wrapper(Model):
 
     async def close(self) -> None:
         await self.inner.close()
+
+
+class Provider:
+    """A source of models under one name: the embedded ones (`local`), a host, an account at one."""
+
+    def names(self) -> tuple[str, ...]:
+        """The models that it lists, without the provider's name in front."""
+        raise NotImplementedError
+
+    def model(self, name: str) -> Model:
+        """The model of this name, the same object each time. Raises `UnknownModelError`."""
+        raise NotImplementedError
+
+    async def close(self) -> None:
+        """Closes every model that it has given out."""

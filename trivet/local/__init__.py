@@ -1,0 +1,1 @@
+"""Embedded models: one file per engine, and the puller of weights."""

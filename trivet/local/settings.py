@@ -1,0 +1,30 @@
+"""The settings of embedded models: the `[local]` table of trivet.toml."""
+
+from __future__ import annotations
+
+from trivet.types import Value
+
+
+class LocalSettings(Value, frozen=True, kw_only=True):
+    """How embedded models run.
+
+    `threads` is the number of CPU threads, None being one per physical core; `context` the tokens that the requests
+    under way have together, None being what the model was trained for, at most 8,192; `slots` the number of
+    requests at once; `batch` the tokens per step of prefill, which bounds how long a cancelled prefill goes on;
+    `home` the folder of weights; `draft` a small GGUF that drafts tokens for the large one to verify;
+    `chat_template` a file with a Jinja template that replaces the model's own.
+    """
+
+    threads: int | None = None
+    context: int | None = None
+    slots: int = 4
+    batch: int = 128
+    home: str | None = None
+    draft: str | None = None
+    chat_template: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("threads", "context", "slots", "batch"):
+            value = getattr(self, name)
+            if isinstance(value, int) and value < 1:
+                raise ValueError(f"{name} is {value}, must be at least 1")
