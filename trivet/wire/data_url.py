@@ -1,0 +1,36 @@
+"""Bytes inside JSON: base64, and the `data:` URLs of RFC 2397."""
+
+from __future__ import annotations
+
+import binascii
+from urllib.parse import unquote_to_bytes
+
+from trivet.errors import RequestError
+
+
+def is_data_url(url: str) -> bool:
+    return url[:5].lower() == "data:"
+
+
+def read_base64(text: str, path: str) -> bytes:
+    """The bytes of standard base64, line breaks allowed; `path` is the field's, for the error."""
+    try:
+        return binascii.a2b_base64("".join(text.split()), strict_mode=True)
+    except ValueError as e:  # binascii.Error is one, and so is what it says of characters beyond ASCII
+        raise RequestError(f"{path}: not valid base64 ({e})", field=path) from None
+
+
+def read_data_url(url: str, path: str) -> tuple[bytes, str | None]:
+    """The bytes and the media type (None where the URL does not say) of `data:[TYPE][;base64],DATA`."""
+    head, comma, data = url[5:].partition(",")
+    if not comma:
+        raise RequestError(f"{path}: a data URL is data:TYPE;base64,DATA, and this one has no comma", field=path)
+    kind, *parameters = (piece.strip() for piece in head.split(";"))
+    if parameters and parameters[-1].lower() == "base64":
+        return read_base64(data, path), kind.lower() or None
+    return unquote_to_bytes(data), kind.lower() or None
+
+
+def write_data_url(data: bytes, media_type: str) -> str:
+    """The inverse, always in base64."""
+    return f"data:{media_type};base64,{binascii.b2a_base64(data, newline=False).decode()}"

@@ -1,0 +1,38 @@
+"""A whole response as the deltas that a stream of it would have had."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from trivet.types import (
+    ChatResponse,
+    CompleteResponse,
+    Event,
+    Text,
+    TextChoice,
+    TextDelta,
+    Thinking,
+    ThinkingDelta,
+    ToolCall,
+    ToolCallDelta,
+)
+
+
+def deltas(response: ChatResponse | CompleteResponse) -> Iterator[Event]:
+    """For a model that answers all at once (a cache, a script) to a client that asked for a stream: one delta
+    for each part. Parts that no delta carries (images, opaque blocks) are left to the renderer."""
+    for i, choice in enumerate(response.choices):
+        logprobs = choice.logprobs or ()
+        if isinstance(choice, TextChoice):
+            yield TextDelta(text=choice.text, choice=i, logprobs=logprobs)
+            continue
+        for n, part in enumerate(choice.message.content):
+            if isinstance(part, Text):
+                yield TextDelta(text=part.text, choice=i, part=n, logprobs=logprobs)
+                logprobs = ()  # those of the whole choice, said once
+            elif isinstance(part, Thinking):
+                yield ThinkingDelta(
+                    text=part.text, signature=part.signature, redacted=part.redacted, choice=i, part=n
+                )
+            elif isinstance(part, ToolCall):
+                yield ToolCallDelta(id=part.id, name=part.name, arguments=part.arguments, choice=i, part=n)
