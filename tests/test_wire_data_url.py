@@ -1,0 +1,42 @@
+"""Bytes inside JSON: base64 and data URLs."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trivet.errors import RequestError
+from trivet.wire.data_url import is_data_url, read_base64, read_data_url, write_data_url
+
+
+@given(st.binary())
+def test_what_is_written_is_read_again(data: bytes) -> None:
+    url = write_data_url(data, "image/png")
+    assert is_data_url(url)
+    assert read_data_url(url, "url") == (data, "image/png")
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("data:text/plain,a%20b", (b"a b", "text/plain")),
+        ("data:,a", (b"a", None)),
+        ("DATA:Text/Plain;charset=utf-8;BASE64,YQ==", (b"a", "text/plain")),
+        ("data:image/png;base64,Y\r\nQ==\n", (b"a", "image/png")),
+    ],
+)
+def test_the_other_forms_of_a_data_url_are_read(url: str, expected: tuple[bytes, str | None]) -> None:
+    assert read_data_url(url, "url") == expected
+
+
+@pytest.mark.parametrize("text", ["?", "YQ", "YQ=", "é", "YQ==YQ=="])
+def test_wrong_base64_is_refused_with_the_fields_path(text: str) -> None:
+    with pytest.raises(RequestError, match=r"messages\[0\]") as caught:
+        read_base64(text, "messages[0]")
+    assert caught.value.field == "messages[0]"
+
+
+def test_a_data_url_without_a_comma_is_refused() -> None:
+    with pytest.raises(RequestError, match="comma"):
+        read_data_url("data:image/png;base64", "url")

@@ -1,0 +1,155 @@
+"""OpenAI's chat completions, as a server: a client's request read, and (`openai_chat_answer`) its answer written.
+
+Read in full: every field of the protocol is a field of `Chat`, stands in `extra` for a model that knows it, or is
+refused here. Beyond the protocol, `top_k` and the reasoning of earlier turns are read as compatible servers do.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from trivet.errors import RequestError
+from trivet.types import Chat, Output, Source, Tool, ToolChoice, replace
+from trivet.wire import Incoming
+from trivet.wire.fields import Fields, read_object
+from trivet.wire.openai_chat_answer import Renderer
+from trivet.wire.openai_chat_messages import read_messages
+from trivet.wire.openai_common import (
+    drop_defaults,
+    need_object,
+    read_sampling,
+    read_stream,
+    refuse_deprecated,
+    rest,
+)
+from trivet.wire.openai_error import error
+
+__all__ = ["PROTOCOL", "Renderer", "error", "parse"]
+
+PROTOCOL = "openai-chat"
+_DEFAULTS = {
+    "store": False,
+    "service_tier": "auto",
+    "logit_bias": {},
+    "modalities": ["text"],
+    "verbosity": "medium",
+}
+
+
+def parse(body: bytes) -> Incoming:
+    """A request's JSON body as a `Chat`. Raises `RequestError` with the path of the field at fault."""
+    data = read_object(body)
+    refuse_deprecated(data, "functions", "tools")
+    refuse_deprecated(data, "function_call", "tool_choice")
+    drop_defaults(data, _DEFAULTS)
+    stream, stream_usage = read_stream(data)
+    max_tokens, max_tokens_name = _max_tokens(data)
+    names = {"max_tokens": max_tokens_name, "logprobs": "top_logprobs"}
+    tools = tuple(_tool(t) for t in data.objects("tools"))
+    request = Chat(
+        model=data.need("model", str),
+        messages=read_messages(data),
+        tools=tools,
+        tool_choice=_tool_choice(data, tools),
+        output=_output(data),
+        sampling=read_sampling(data, max_tokens=max_tokens, logprobs=_logprobs(data), names=names),
+        source=Source(protocol=PROTOCOL, body=body),
+        extra=data.rest(),  # last: what nothing above has taken
+    )
+    return Incoming(request=request, stream=stream, stream_usage=stream_usage)
+
+
+def _max_tokens(data: Fields) -> tuple[int | None, str]:
+    """The bound, and the name under which it came: the older one is still what most clients send."""
+    old, new = data.take("max_tokens", int), data.take("max_completion_tokens", int)
+    if old is not None and new is not None and old != new:
+        raise RequestError(
+            f"max_tokens is {old} and max_completion_tokens is {new}: send one of them", field="max_tokens"
+        )
+    return (old, "max_tokens") if new is None else (new, "max_completion_tokens")
+
+
+def _logprobs(data: Fields) -> int | None:
+    wanted, top = data.take("logprobs", bool, False), data.take("top_logprobs", int)
+    if top and not wanted:
+        raise RequestError("top_logprobs is given but logprobs is not true: set it too", field="top_logprobs")
+    return (top or 0) if wanted else None
+
+
+def _output(data: Fields) -> Output | None:
+    """`response_format`. What nobody took of it goes back into `data`, for `extra`."""
+    form = data.object("response_format")
+    if form is None:
+        return None
+    path, kind = form.at("type"), form.need("type", str)
+    output, inner = None, None
+    if kind == "json_object":
+        output = Output()
+    elif kind == "json_schema":
+        inner = need_object(form, "json_schema")
+        output = Output(
+            schema=inner.need("schema", dict[str, Any]),
+            name=inner.take("name", str),
+            description=inner.take("description", str),
+            strict=inner.take("strict", bool),
+        )
+    elif kind != "text":
+        raise RequestError(f"{path} is {kind!r}, must be text, json_object or json_schema", field=path)
+    if left := rest(form, json_schema=inner):
+        data.left["response_format"] = left
+    return output
+
+
+def _tool(t: Fields) -> Tool:
+    """A function. A custom tool's arguments are not JSON, which no field here says: `extra` does."""
+    path, kind = t.at("type"), t.need("type", str)
+    if kind == "custom":
+        custom = need_object(t, "custom")
+        name, description = custom.need("name", str), custom.take("description", str)
+        return Tool(name=name, description=description, extra={"type": "custom", **rest(t, custom=custom)})
+    if kind != "function":
+        raise RequestError(f"{path} is {kind!r}, must be function or custom", field=path)
+    function = need_object(t, "function")
+    parameters = function.take("parameters", dict[str, Any])
+    tool = Tool(
+        name=function.need("name", str),
+        description=function.take("description", str),
+        strict=function.take("strict", bool),
+        extra=rest(t, function=function),
+    )
+    return tool if parameters is None else replace(tool, parameters=parameters)
+
+
+def _tool_choice(data: Fields, tools: tuple[Tool, ...]) -> ToolChoice | None:
+    """`tool_choice` and `parallel_tool_calls`. A choice among some tools, or of a custom tool, is left to `extra`."""
+    parallel = data.take("parallel_tool_calls", bool)
+    value = data.left.get("tool_choice")
+    choice = None if parallel is None else ToolChoice(parallel=parallel)
+    if value is None or (isinstance(value, dict) and value.get("type") in ("allowed_tools", "custom")):
+        return choice
+    if isinstance(value, dict):
+        choice = _named(Fields(value, "tool_choice"), tools, parallel)
+    elif value in ("auto", "none", "required"):
+        choice = ToolChoice(mode=value, parallel=parallel)
+    else:
+        raise RequestError(
+            f"tool_choice is {value!r}, must be auto, none, required or an object that names a function",
+            field="tool_choice",
+        )
+    if choice.mode in ("required", "named") and not tools:
+        raise RequestError("tool_choice asks for a call but there are no tools: send tools too", field="tool_choice")
+    del data.left["tool_choice"]
+    return choice
+
+
+def _named(value: Fields, tools: tuple[Tool, ...], parallel: bool | None) -> ToolChoice:
+    path, kind = value.at("type"), value.need("type", str)
+    if kind != "function":
+        raise RequestError(f"{path} is {kind!r}, must be function, custom or allowed_tools", field=path)
+    function = need_object(value, "function")
+    path, name = function.at("name"), function.need("name", str)
+    if tools and name not in [t.name for t in tools]:
+        raise RequestError(f"{path} is {name!r}, which is none of the tools: name one of them", field=path)
+    for unknown in (*value.left, *function.left):
+        raise RequestError(f"tool_choice: unknown field {unknown!r}, leave it out", field="tool_choice")
+    return ToolChoice(mode="named", name=name, parallel=parallel)

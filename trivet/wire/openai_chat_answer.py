@@ -1,0 +1,259 @@
+"""The answer to an OpenAI chat request: whole, or as a stream of chunks.
+
+What the protocol has no word for goes out in the words of its extensions: reasoning as `reasoning_content`, and
+with its signatures as `reasoning_details`; the stop sequence that ended a choice as `stop_reason`. An answer
+that was cut off by a refusal keeps its text in `content`, where a stream has put it by then, and finishes with
+`content_filter`; where the provider said that the text itself is the refusal, a whole answer has it in `refusal`
+and finishes with `stop`, as OpenAI's own do.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from trivet.errors import TrivetError, UnsupportedError
+from trivet.types import (
+    ChatResponse,
+    Choice,
+    Done,
+    Event,
+    Extra,
+    Message,
+    Response,
+    Start,
+    Text,
+    TextDelta,
+    Thinking,
+    ThinkingDelta,
+    TokenLogprob,
+    ToolCall,
+    ToolCallDelta,
+)
+from trivet.wire import Incoming, openai_error, sse
+from trivet.wire.deltas import deltas
+from trivet.wire.openai_common import FINISH_REASONS, LOWEST_LOGPROB, fresh_id, write_usage
+
+EMPTY: Extra = {}
+
+
+class Renderer:
+    """One request's answer. `id` and `created` (seconds since 1970) stand in for fresh ones, in tests."""
+
+    def __init__(self, incoming: Incoming, *, id: str | None = None, created: int | None = None) -> None:
+        self._id = id or fresh_id("chatcmpl-")
+        self._created = int(time.time()) if created is None else created
+        self._model = incoming.request.model or ""
+        self._with_usage = incoming.stream_usage
+        self._begun = False
+        self._choices: dict[int, _Progress] = {}
+
+    def whole(self, response: Response) -> bytes:
+        """The JSON body. Raises `UnsupportedError` for a part that the protocol cannot carry."""
+        assert isinstance(response, ChatResponse)
+        body = {
+            "system_fingerprint": None,
+            "service_tier": None,
+            **response.extra,
+            "id": response.id or self._id,
+            "object": "chat.completion",
+            "created": self._created,
+            "model": response.model,
+            "choices": [_choice(c, i) for i, c in enumerate(response.choices)],
+        }
+        usage = write_usage(response.usage)
+        return msgspec.json.encode(body if usage is None else {**body, "usage": usage})
+
+    def event(self, event: Event) -> bytes:
+        """The bytes for one event; those of `Done` end the stream."""
+        if isinstance(event, Start):
+            self._begin(event.model, event.id)
+        elif isinstance(event, TextDelta):
+            return self._delta(event.choice, {"content": event.text}, _logprobs(event.logprobs))
+        elif isinstance(event, ThinkingDelta):
+            return self._delta(event.choice, self._progress(event.choice).thinking(event))
+        elif isinstance(event, ToolCallDelta):
+            return self._delta(event.choice, {"tool_calls": [self._progress(event.choice).call(event)]})
+        elif isinstance(event, Done):
+            return self._end(event.response)
+        return b""
+
+    def failure(self, error: TrivetError) -> bytes:
+        """An error event, which clients raise, and no `[DONE]`."""
+        return sse.event(openai_error.error(error))
+
+    def _begin(self, model: str, id: str | None) -> None:
+        """Fixes id and model: all chunks of a stream have the same."""
+        if not self._begun:
+            self._begun, self._model, self._id = True, model, id or self._id
+
+    def _progress(self, choice: int) -> _Progress:
+        return self._choices.setdefault(choice, _Progress())
+
+    def _delta(self, choice: int, delta: dict[str, Any], logprobs: dict[str, Any] | None = None) -> bytes:
+        """A piece of a choice, and before its first the chunk that says whose turn it is."""
+        self._begun = True
+        progress = self._progress(choice)
+        first = b""
+        if not progress.open:
+            progress.open = True
+            text = "" if "content" in delta else None  # a turn of calls alone has no text, not even an empty one
+            first = self._piece(choice, {"role": "assistant", "content": text, "refusal": None})
+        return first + self._piece(choice, delta, logprobs) if delta else first
+
+    def _end(self, response: Response) -> bytes:
+        """What is left to say: choices that no delta has told, why each one finished, usage, and `[DONE]`."""
+        assert isinstance(response, ChatResponse)
+        try:
+            for choice in response.choices:
+                _refuse_unsaid(choice.message)
+        except UnsupportedError as e:
+            return self.failure(e)
+        self._begin(response.model, response.id)
+        told = {i for i, progress in self._choices.items() if progress.open}
+        out = [self.event(d) for d in deltas(response) if d.choice not in told]
+        out += [self._finish(choice, i, response.extra) for i, choice in enumerate(response.choices)]
+        if self._with_usage:
+            out.append(self._chunk([], usage=write_usage(response.usage)))
+        return b"".join(out) + sse.event(b"[DONE]")
+
+    def _finish(self, choice: Choice, i: int, extra: Extra) -> bytes:
+        progress = self._progress(i)
+        out = b"" if progress.open else self._delta(i, {"content": ""})
+        for index in progress.without_arguments():
+            out += self._delta(i, {"tool_calls": [{"index": index, "function": {"arguments": "{}"}}]})
+        ending = {"index": i, "delta": choice.message.extra, "logprobs": None, **_ending(choice)}
+        return out + self._chunk([ending], extra=extra)
+
+    def _piece(self, i: int, delta: dict[str, Any], logprobs: dict[str, Any] | None = None) -> bytes:
+        return self._chunk([{"index": i, "delta": delta, "logprobs": logprobs, "finish_reason": None}])
+
+    def _chunk(
+        self, choices: list[dict[str, Any]], *, usage: dict[str, Any] | None = None, extra: Extra = EMPTY
+    ) -> bytes:
+        body = {
+            "system_fingerprint": None,
+            "service_tier": None,
+            **extra,
+            "id": self._id,
+            "object": "chat.completion.chunk",
+            "created": self._created,
+            "model": self._model,
+            "choices": choices,
+        }
+        if self._with_usage:  # null on every chunk but the last
+            body["usage"] = usage
+        return sse.event(msgspec.json.encode(body))
+
+
+class _Progress:
+    """How far one choice of a stream has come."""
+
+    def __init__(self) -> None:
+        self.open = False
+        self._calls: dict[int, int] = {}  # part -> which of the tool calls it is
+        self._begun: set[int] = set()  # calls that have some of their arguments
+        self._thoughts: dict[int, list[str]] = {}
+        self._details = 0
+
+    def call(self, event: ToolCallDelta) -> dict[str, Any]:
+        """A piece of a tool call. Calls are counted among themselves, whatever stands between them."""
+        fresh = event.part not in self._calls
+        index = self._calls.setdefault(event.part, len(self._calls))
+        if event.arguments:
+            self._begun.add(index)
+        head = {} if event.id is None else {"id": event.id}
+        kind = {"type": "function"} if fresh else {}
+        name = {} if event.name is None else {"name": event.name}
+        return {"index": index, **head, **kind, "function": {**name, "arguments": event.arguments}}
+
+    def without_arguments(self) -> list[int]:
+        """Calls to which nothing was passed: their arguments are `{}`, which some models leave out."""
+        return [index for index in self._calls.values() if index not in self._begun]
+
+    def thinking(self, event: ThinkingDelta) -> dict[str, Any]:
+        """A piece of reasoning. Its text is told again, whole, with the signature that belongs to it."""
+        pieces = self._thoughts.setdefault(event.part, [])
+        pieces.append(event.text)
+        delta: dict[str, Any] = {"reasoning_content": event.text} if event.text else {}
+        if event.signature is not None or event.redacted is not None:
+            whole = Thinking(text="".join(pieces), signature=event.signature, redacted=event.redacted)
+            delta["reasoning_details"] = [_detail(whole, self._details)]
+            self._details += 1
+        return delta
+
+
+def _choice(choice: Choice, i: int) -> dict[str, Any]:
+    _refuse_unsaid(choice.message)
+    message = _message(choice.message)
+    written = {"index": i, "message": message, "logprobs": _logprobs(choice.logprobs), **_ending(choice)}
+    return {**written, "finish_reason": "stop"} if message["refusal"] else written
+
+
+def _ending(choice: Choice) -> dict[str, Any]:
+    """Why a choice finished, for the last of its chunks or beside its message."""
+    ending = {**choice.extra, "finish_reason": FINISH_REASONS[choice.finish_reason]}
+    return ending if choice.stop_sequence is None else {**ending, "stop_reason": choice.stop_sequence}
+
+
+def _message(message: Message) -> dict[str, Any]:
+    text, refusal = _texts(message, refusal=False), _texts(message, refusal=True)
+    calls = [_call(c) for c in message.tool_calls]
+    written: dict[str, Any] = {
+        "annotations": [],
+        **message.extra,
+        "role": "assistant",
+        "content": None if not text and (calls or refusal) else text,
+        "refusal": refusal or None,
+    }
+    thoughts = [p for p in message.content if isinstance(p, Thinking)]
+    if reasoning := "".join(t.text for t in thoughts):
+        written["reasoning_content"] = reasoning
+    if any(t.signature is not None or t.redacted is not None for t in thoughts):
+        written["reasoning_details"] = [_detail(t, i) for i, t in enumerate(thoughts)]
+    return {**written, "tool_calls": calls} if calls else written
+
+
+def _texts(message: Message, *, refusal: bool) -> str:
+    texts = [p for p in message.content if isinstance(p, Text)]
+    return "".join(t.text for t in texts if bool(t.extra.get("refusal")) == refusal)
+
+
+def _call(call: ToolCall) -> dict[str, Any]:
+    return {
+        **call.extra,
+        "id": call.id,
+        "type": "function",
+        "function": {"name": call.name, "arguments": call.arguments},
+    }
+
+
+def _detail(thought: Thinking, index: int) -> dict[str, Any]:
+    if thought.redacted is not None:
+        return {"type": "reasoning.encrypted", "data": thought.redacted, "index": index}
+    signed = {} if thought.signature is None else {"signature": thought.signature}
+    return {"type": "reasoning.text", "text": thought.text, **signed, "index": index}
+
+
+def _logprobs(tokens: Sequence[TokenLogprob] | None) -> dict[str, Any] | None:
+    if not tokens:
+        return None
+    content = [{**_logprob(t), "top_logprobs": [_logprob(a) for a in t.top]} for t in tokens]
+    return {"content": content, "refusal": None}
+
+
+def _logprob(token: TokenLogprob) -> dict[str, Any]:
+    return {"token": token.token, "logprob": max(token.logprob, LOWEST_LOGPROB), "bytes": token.bytes}
+
+
+def _refuse_unsaid(message: Message) -> None:
+    for part in message.content:
+        if not isinstance(part, Text | Thinking | ToolCall):
+            kind = part.__struct_config__.tag
+            raise UnsupportedError(
+                f"the answer has a part of type {kind!r}, which chat completions cannot carry: "
+                "ask over the protocol of the model's own provider"
+            )

@@ -1,0 +1,216 @@
+"""The messages of an OpenAI chat request.
+
+A `tool` message is a user's message with a `ToolResult`. A refusal in an assistant's turn is a `Text` whose
+`extra` says `{"refusal": true}`: a label, as the text itself is there. What only OpenAI can resolve or read (file
+ids, calls of custom tools) is an `Opaque` part. Reasoning comes as `reasoning_content`, the extension that
+most compatible servers share, or with its signatures as `reasoning_details`, which is OpenRouter's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from trivet.errors import RequestError
+from trivet.types import (
+    Audio,
+    CacheMark,
+    Document,
+    Image,
+    Message,
+    Opaque,
+    Part,
+    Role,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+)
+from trivet.wire.data_url import is_data_url, read_base64, read_data_url
+from trivet.wire.fields import Fields, convert
+from trivet.wire.openai_common import drop_defaults, need_object, refuse_deprecated, rest
+
+PROVIDER = "openai"  # whose opaque parts these are
+
+# The kinds of part that a role's message takes. OpenAI's tool messages take text alone; pictures are what
+# compatible servers add, and tools that look at something need.
+_TAKES = {
+    "system": ("text",),
+    "developer": ("text",),
+    "user": ("text", "image_url", "input_audio", "file"),
+    "assistant": ("text", "refusal"),
+    "tool": ("text", "image_url"),
+}
+_DETAILS = ("reasoning.text", "reasoning.encrypted")
+_AUDIO_TYPES = {"mp3": "audio/mpeg"}  # others are their own name
+
+
+def read_messages(body: Fields) -> tuple[Message, ...]:
+    """Takes `messages` from a request's body."""
+    if not body.has("messages"):
+        body.need("messages", list)
+    messages = tuple(_message(m) for m in body.objects("messages"))
+    if not messages:
+        raise RequestError("messages is empty: a chat needs at least one message", field="messages")
+    return messages
+
+
+def _message(m: Fields) -> Message:
+    role = m.need("role", str)
+    if role == "function":
+        path = m.at("role")
+        raise RequestError(f'{path}: "function" is the older form: use "tool", with a tool_call_id', field=path)
+    if role not in _TAKES:
+        raise RequestError(f"{m.at('role')} is {role!r}, must be one of {', '.join(_TAKES)}", field=m.at("role"))
+    name = m.take("name", str)
+    content: tuple[Part, ...]
+    if role == "tool":
+        content = (_tool_result(m),)
+    elif role == "assistant":
+        content = _assistant(m)
+    else:
+        content = tuple(_content(m, role))
+    ours: Role = "user" if role == "tool" else role  # type: ignore[assignment]  # the others are ours too
+    return Message(role=ours, content=content, name=name, extra=m.rest())
+
+
+def _tool_result(m: Fields) -> ToolResult:
+    call_id = m.need("tool_call_id", str)
+    return ToolResult(call_id=call_id, content=tuple(_content(m, "tool")))  # type: ignore[arg-type]  # see _TAKES
+
+
+def _assistant(m: Fields) -> tuple[Part, ...]:
+    """Reasoning, text, refusal, calls: the order in which a model writes them."""
+    refuse_deprecated(m, "function_call", "tool_calls")
+    drop_defaults(m, {"annotations": []})  # an answer of ours, sent back as it came
+    thinking, refusal = _thinking(m), m.take("refusal", str)
+    calls = [_tool_call(c, i) for i, c in enumerate(m.objects("tool_calls"))]
+    others = bool(thinking or refusal or calls or m.has("audio"))
+    # An empty string beside calls is how many clients write "no text".
+    text = [p for p in _content(m, "assistant", optional=others) if p != Text(text="")]
+    if refusal:
+        text.append(Text(text=refusal, extra={"refusal": True}))
+    return (*thinking, *text, *calls)
+
+
+def _thinking(m: Fields) -> list[Thinking]:
+    plain = m.take("reasoning_content", str)
+    details = m.left.get("reasoning_details")
+    known = isinstance(details, list) and all(isinstance(d, dict) and d.get("type") in _DETAILS for d in details)
+    if not details or not known:
+        return [Thinking(text=plain)] if plain else []  # details of other kinds stay, for the message's extra
+    parts = [_detail(d) for d in m.objects("reasoning_details")]
+    if plain and plain != "".join(p.text for p in parts):
+        path = m.at("reasoning_content")
+        raise RequestError(f"{path} is not the text in reasoning_details: send one of them", field=path)
+    return parts
+
+
+def _detail(d: Fields) -> Thinking:
+    drop_defaults(d, {"index": int(d.path.rpartition("[")[2][:-1])})
+    if d.need("type", str) == "reasoning.text":
+        text, signature = d.take("text", str, ""), d.take("signature", str)
+        return Thinking(text=text, signature=signature, extra=d.rest())
+    return Thinking(redacted=d.need("data", str), extra=d.rest())
+
+
+def _tool_call(c: Fields, position: int) -> ToolCall | Opaque:
+    if c.left.get("type") == "custom":
+        return Opaque(provider=PROVIDER, raw=dict(c.left))
+    # Some clients leave the type out, and some keep the index that the call had in a stream.
+    drop_defaults(c, {"type": "function", "index": position})
+    if c.has("type"):
+        path = c.at("type")
+        raise RequestError(f"{path} is {c.left['type']!r}, must be function or custom", field=path)
+    function = need_object(c, "function")
+    return ToolCall(
+        id=c.need("id", str),
+        name=function.need("name", str),
+        arguments=function.need("arguments", str),
+        extra=rest(c, function=function),
+    )
+
+
+# --- content -----------------------------------------------------------------------------------------------
+
+
+def _content(m: Fields, role: str, *, optional: bool = False) -> list[Part]:
+    """A message's parts. A string is one text. Only an assistant's message that says something else has none."""
+    if optional and not m.has("content"):
+        m.take("content", str)
+        return []
+    if isinstance(m.left.get("content"), str):
+        return [Text(text=m.need("content", str))]
+    values = m.need("content", list[Any])
+    path = m.at("content")
+    return [_part(Fields(v, f"{path}[{i}]"), role) for i, v in enumerate(values)]
+
+
+def _part(p: Fields, role: str) -> Part:
+    path, kind = p.at("type"), p.need("type", str)
+    if kind not in _TAKES[role]:
+        takes = ", ".join(_TAKES[role])
+        raise RequestError(f"{path} is {kind!r}: the content of a message from {role} may have {takes}", field=path)
+    return _READERS[kind](p)
+
+
+def _text(p: Fields) -> Text:
+    return Text(text=p.need("text", str), cache=_cache(p), extra=p.rest())
+
+
+def _refusal(p: Fields) -> Text:
+    return Text(text=p.need("refusal", str), extra={"refusal": True, **p.rest()})
+
+
+def _image(p: Fields) -> Image:
+    image = need_object(p, "image_url")
+    url = image.need("url", str)
+    data, media_type = read_data_url(url, image.at("url")) if is_data_url(url) else (None, None)
+    detail = image.take("detail", str) if image.left.get("detail") in ("auto", "low", "high") else None
+    return Image(
+        data=data,
+        url=url if data is None else None,
+        media_type=media_type,
+        detail=detail,  # type: ignore[arg-type]  # one of the three
+        cache=_cache(p),
+        extra=rest(p, image_url=image),
+    )
+
+
+def _audio(p: Fields) -> Audio:
+    audio = need_object(p, "input_audio")
+    data = read_base64(audio.need("data", str), audio.at("data"))
+    kind = audio.need("format", str)
+    media_type = _AUDIO_TYPES.get(kind, f"audio/{kind}")
+    return Audio(data=data, media_type=media_type, cache=_cache(p), extra=rest(p, input_audio=audio))
+
+
+def _file(p: Fields) -> Document | Opaque:
+    """A PDF in the request itself; a file's id is the provider's own state."""
+    whole = {"type": "file", **p.left}
+    file = need_object(p, "file")
+    if file.has("file_id"):
+        convert(file.left["file_id"], str, file.at("file_id"))
+        return Opaque(provider=PROVIDER, raw=whole)
+    text = file.need("file_data", str)
+    path = file.at("file_data")
+    data, media_type = read_data_url(text, path) if is_data_url(text) else (read_base64(text, path), None)
+    name = file.take("filename", str)
+    return Document(data=data, media_type=media_type, name=name, cache=_cache(p), extra=rest(p, file=file))
+
+
+def _cache(p: Fields) -> CacheMark | None:
+    """OpenAI's breakpoint, where it asks for no lifetime: its lifetimes are not those that a `CacheMark` has."""
+    if p.left.get("prompt_cache_breakpoint") == {"mode": "explicit"}:
+        del p.left["prompt_cache_breakpoint"]
+        return CacheMark()
+    return None
+
+
+_READERS: dict[str, Callable[[Fields], Part]] = {
+    "text": _text,
+    "refusal": _refusal,
+    "image_url": _image,
+    "input_audio": _audio,
+    "file": _file,
+}

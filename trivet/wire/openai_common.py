@@ -1,0 +1,121 @@
+"""What OpenAI's chat and plain completions share: sampling, stream options, usage, ids."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from trivet.errors import RequestError, UnsupportedError
+from trivet.types import FinishReason, Sampling, Usage
+from trivet.wire.fields import Fields
+
+# A refusal in the middle of an answer (a provider's filter) is what OpenAI calls `content_filter`.
+FINISH_REASONS: Mapping[FinishReason, str] = {
+    "stop": "stop",
+    "length": "length",
+    "tool_calls": "tool_calls",
+    "refusal": "content_filter",
+}
+LOWEST_LOGPROB = -9999.0  # what OpenAI sends for a token that has next to no chance; JSON has no infinity
+
+
+def fresh_id(prefix: str) -> str:
+    return prefix + os.urandom(12).hex()
+
+
+def need_object(fields: Fields, name: str) -> Fields:
+    """A nested object that must be there."""
+    return Fields(fields.need(name, dict), fields.at(name))
+
+
+def rest(fields: Fields, **inner: Fields | None) -> dict[str, Any]:
+    """What nobody took from `fields`, and from the objects inside it, each under its name: a value's `extra`."""
+    left = fields.rest()
+    for name, nested in inner.items():
+        if nested is not None and (more := nested.rest()):
+            left[name] = more
+    return left
+
+
+def drop_defaults(fields: Fields, defaults: Mapping[str, Any]) -> None:
+    """Takes the fields that only say what holds anyway, so that they do not end in `extra`."""
+    for name, default in defaults.items():
+        if fields.left.get(name) == default:
+            del fields.left[name]
+
+
+def refuse_deprecated(fields: Fields, old: str, new: str) -> None:
+    if fields.has(old):
+        path = fields.at(old)
+        raise UnsupportedError(f"{path} is the older form, which trivet does not read: use {new}", field=path)
+
+
+def read_stream(body: Fields) -> tuple[bool, bool]:
+    """`stream`, and whether usage is wanted in it. Options that nobody knows stay in `body`, for `extra`."""
+    stream = body.take("stream", bool, False)
+    options = body.object("stream_options")
+    if options is None:
+        return stream, False
+    if not stream:
+        raise RequestError(
+            "stream_options is given but stream is not true: set it, or leave the options out", field="stream_options"
+        )
+    usage = options.take("include_usage", bool, False)
+    drop_defaults(options, {"include_obfuscation": False})
+    if left := options.rest():
+        body.left["stream_options"] = left
+    return stream, usage
+
+
+def read_sampling(body: Fields, *, max_tokens: int | None, logprobs: int | None, names: Mapping[str, str]) -> Sampling:
+    """The sampling fields that both have, and the two that each reads in its own way.
+
+    `names` are the client's names for ours where they differ: an error must name what the client wrote.
+    """
+    top_k = body.take("top_k", int)
+    values: dict[str, Any] = {
+        "temperature": body.take("temperature", float),
+        "top_p": body.take("top_p", float),
+        "top_k": 0 if top_k == -1 else top_k,  # -1 is vLLM's way to say: all of them
+        "frequency_penalty": body.take("frequency_penalty", float),
+        "presence_penalty": body.take("presence_penalty", float),
+        "seed": body.take("seed", int),
+        "stop": _stop(body),
+        "max_tokens": max_tokens,
+        "logprobs": logprobs,
+        "n": body.take("n", int, 1),
+    }
+    try:
+        return Sampling(**values)
+    except ValueError as e:
+        ours, _, what = str(e).partition(" ")
+        theirs = names.get(ours, ours)
+        raise RequestError(f"{theirs} {what}", field=theirs) from None
+
+
+def _stop(body: Fields) -> tuple[str, ...]:
+    alone = isinstance(body.left.get("stop"), str)
+    stop = (body.need("stop", str),) if alone else tuple(body.take("stop", list[str], []))
+    if "" in stop:
+        raise RequestError("stop: a stop sequence must not be empty", field="stop")
+    return stop
+
+
+def write_usage(usage: Usage) -> dict[str, Any] | None:
+    """OpenAI's usage, or None where a total is unknown. Its `prompt_tokens` include what was cached; a detail
+    that is unknown is left out, because 0 would be a claim."""
+    if usage.input_tokens is None or usage.output_tokens is None:
+        return None
+    written: dict[str, Any] = {
+        "prompt_tokens": usage.input_tokens,
+        "completion_tokens": usage.output_tokens,
+        "total_tokens": usage.total_tokens,
+        "prompt_tokens_details": {
+            "cached_tokens": usage.cache_read_tokens,
+            "cache_write_tokens": usage.cache_write_tokens,
+        },
+    }
+    if usage.reasoning_tokens is not None:
+        written["completion_tokens_details"] = {"reasoning_tokens": usage.reasoning_tokens}
+    return written
