@@ -280,6 +280,15 @@ def test_a_model_that_answers_all_at_once_is_streamed_too() -> None:
     ]
 
 
+def test_only_the_choices_that_no_delta_has_told_are_told_at_the_end() -> None:
+    tokens = (TokenLogprob(token="b", logprob=-1.0),)
+    late = answer(Text(text="b"), Thinking(text="hm"), Text(text="c"), logprobs=tokens).choices
+    both = ChatResponse(model="m", choices=(*answer("a").choices, *late))
+    pieces = [c["choices"][0] for c in chunks(TextDelta(text="a"), Done(response=both))[:-1]]
+    told = [(p["index"], p["delta"]["content"], p["logprobs"] is not None) for p in pieces if p["delta"].get("content")]
+    assert told == [(0, "a", False), (1, "b", True), (1, "c", False)]
+
+
 def test_a_stream_that_was_refused_midway_finishes_as_filtered() -> None:
     out = chunks(TextDelta(text="So"), Done(response=answer("So", finish_reason="refusal")))
     assert out[-2]["choices"][0]["finish_reason"] == "content_filter"

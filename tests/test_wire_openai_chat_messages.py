@@ -127,6 +127,25 @@ def test_reasoning_of_an_earlier_turn_comes_before_its_text() -> None:
     assert message.content == (Thinking(text="2 and 2"), Text(text="4"))
 
 
+def test_reasoning_that_is_said_twice_and_differently_is_refused() -> None:
+    details = [{"type": "reasoning.text", "text": "one"}]
+    sent = {"role": "assistant", "content": "4", "reasoning_details": details}
+    assert parse_message(**sent, reasoning_content="one").content == (Thinking(text="one"), Text(text="4"))
+    assert refused([sent | {"reasoning_content": "two"}]).field == "messages[0].reasoning_content"
+
+
+def test_no_text_beside_calls_may_be_written_as_an_empty_string() -> None:
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    assert parse_message(role="assistant", content="", tool_calls=[call]).content == (ToolCall(id="c", name="f"),)
+    assert parse_message(role="user", content="").content == (Text(text=""),)
+
+
+def test_calls_may_keep_the_index_that_they_had_in_a_stream() -> None:
+    calls = [{"index": i, "id": f"c{i}", "function": {"name": "f", "arguments": "{}"}} for i in range(2)]
+    expected = tuple(ToolCall(id=f"c{i}", name="f") for i in range(2))
+    assert parse_message(role="assistant", tool_calls=calls).content == expected
+
+
 def test_reasoning_details_of_kinds_unknown_here_stay_in_extra() -> None:
     details = [{"type": "reasoning.summary", "summary": "short"}]
     assert parse_message(role="assistant", content="4", reasoning_details=details).extra == {

@@ -254,12 +254,12 @@ def test_a_stream_is_text_then_reason_then_usage_then_done() -> None:
 
 def test_offsets_go_on_from_chunk_to_chunk_of_a_choice() -> None:
     out = chunks(
-        TextDelta(text="a", logprobs=AB[:1]),
-        TextDelta(text="zz", choice=1),
         TextDelta(text="bé", logprobs=AB[1:]),
-        Done(response=answer("abé", logprobs=AB)),
+        TextDelta(text="zzz", choice=1),
+        TextDelta(text="a", logprobs=AB[:1]),
+        Done(response=answer("béa", logprobs=(*AB[1:], *AB[:1]))),
     )
-    assert [c["choices"][0]["logprobs"]["text_offset"] for c in (out[0], out[2])] == [[4], [5]]
+    assert [c["choices"][0]["logprobs"]["text_offset"] for c in (out[0], out[2])] == [[4], [6]]
 
 
 def test_a_model_that_answers_all_at_once_is_streamed_too() -> None:
