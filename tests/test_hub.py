@@ -201,6 +201,14 @@ def test_a_branch_that_is_here_is_not_got_again(hub: Hub, tmp_path: Path) -> Non
     assert [path for path, _, _ in hub.asked] == ["/api/models/maker/model/revision/main"]
 
 
+def test_a_damaged_record_is_mended_by_a_pull(hub: Hub, tmp_path: Path) -> None:
+    name, (path,), _ = pull("hf:maker/model/model.gguf@v1", tmp_path)
+    (entry,) = (tmp_path / "own").iterdir()
+    entry.write_bytes(b"{")
+    assert pull(name, tmp_path).fresh
+    assert verify_path(path, tmp_path) == path
+
+
 def test_the_whole_repository_is_its_weights_tokenizer_and_configuration_and_never_code(
     hub: Hub, tmp_path: Path
 ) -> None:

@@ -158,7 +158,8 @@ def _listing(name: HubName) -> tuple[str, list[_File], str | None]:
         for file in info.siblings or []
         if _is_safe(file.rfilename)
     ]
-    return commit, files, getattr(info.card_data, "license", None)
+    licence = getattr(info.card_data, "license", None)  # one or several, as the card's author wrote it
+    return commit, files, ", ".join(map(str, licence)) if isinstance(licence, list) else licence
 
 
 def _wanted(name: HubName, files: Sequence[_File]) -> list[_File]:
@@ -214,7 +215,10 @@ def _is_safe(file: str) -> bool:
 def _is_whole(path: Path, file: _File, home: Path) -> bool:
     if not path.is_file() or path.stat().st_size != file.size:
         return False
-    entry = recorded(path, home)
+    try:
+        entry = recorded(path, home)
+    except WeightsError:
+        return False  # a damaged record is written anew with the file
     return entry is not None and entry.source is not None and digest(path, home) == entry.sha256
 
 
