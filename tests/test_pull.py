@@ -464,6 +464,15 @@ def test_an_error_is_one_line_and_exit_code_1(tiny: Tiny, capfd: pytest.CaptureF
     assert err.count("\n") == 1
 
 
+def test_the_folder_is_the_one_that_the_configuration_names(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("TRIVET_HOME")
+    (tmp_path / "mine.toml").write_text('[local]\nhome = "elsewhere"\n')
+    assert main(["pull", "--config", str(tmp_path / "mine.toml")]) == 0
+    assert find("tiny", tmp_path / "elsewhere").exists()
+
+
 def test_a_path_records_the_users_own_file(tiny: Tiny, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     mine = tmp_path / "mine.gguf"
     mine.write_bytes(gguf())

@@ -51,12 +51,12 @@ def folder(config: str | None) -> Path:
     """The weights folder: TRIVET_HOME, else what trivet.toml says, else the user's data folder."""
     from trivet.local.weights import home
 
-    path = config or ("trivet.toml" if os.path.exists("trivet.toml") else None)
-    if path is None:
-        return home()
+    path = Path(config) if config else Path("trivet.toml")
+    if not config and not path.exists():
+        return home()  # the usual case, without the cost of reading configuration
     from trivet.config import load
 
-    return home(load(Path(path)).local.home)
+    return home(load(path).local.home)
 
 
 def is_path(name: str) -> bool:
