@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, TypeVar, overload
 
 import msgspec
@@ -67,6 +68,27 @@ class Fields:
     def rest(self) -> dict[str, Any]:
         """What nobody has taken, without nulls: `extra` of the value that is being read."""
         return {k: v for k, v in self.left.items() if v is not None}
+
+
+def need_object(fields: Fields, name: str) -> Fields:
+    """A nested object that must be there."""
+    return Fields(fields.need(name, dict), fields.at(name))
+
+
+def rest(fields: Fields, **inner: Fields | None) -> dict[str, Any]:
+    """What nobody took from `fields`, and from the objects inside it, each under its name: a value's `extra`."""
+    left = fields.rest()
+    for name, nested in inner.items():
+        if nested is not None and (more := nested.rest()):
+            left[name] = more
+    return left
+
+
+def drop_defaults(fields: Fields, defaults: Mapping[str, Any]) -> None:
+    """Takes the fields that only say what holds anyway, so that they do not end in `extra`."""
+    for name, default in defaults.items():
+        if fields.left.get(name) == default:
+            del fields.left[name]
 
 
 def convert(value: object, kind: type[T], path: str) -> T:

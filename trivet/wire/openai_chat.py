@@ -11,17 +11,10 @@ from typing import Any
 from trivet.errors import RequestError
 from trivet.types import Chat, Output, Source, Tool, ToolChoice, replace
 from trivet.wire import Incoming
-from trivet.wire.fields import Fields, read_object
+from trivet.wire.fields import Fields, drop_defaults, need_object, read_object, rest
 from trivet.wire.openai_chat_answer import Renderer
 from trivet.wire.openai_chat_messages import read_messages
-from trivet.wire.openai_common import (
-    drop_defaults,
-    need_object,
-    read_sampling,
-    read_stream,
-    refuse_deprecated,
-    rest,
-)
+from trivet.wire.openai_common import read_sampling, read_stream, refuse_deprecated
 from trivet.wire.openai_error import error
 
 __all__ = ["PROTOCOL", "Renderer", "error", "parse"]

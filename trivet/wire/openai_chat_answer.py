@@ -35,7 +35,8 @@ from trivet.types import (
 )
 from trivet.wire import Incoming, openai_error, sse
 from trivet.wire.deltas import deltas
-from trivet.wire.openai_common import FINISH_REASONS, LOWEST_LOGPROB, fresh_id, write_usage
+from trivet.wire.ids import fresh_id
+from trivet.wire.openai_common import FINISH_REASONS, LOWEST_LOGPROB, write_usage
 
 EMPTY: Extra = {}
 

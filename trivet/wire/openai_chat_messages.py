@@ -14,7 +14,6 @@ from typing import Any
 from trivet.errors import RequestError
 from trivet.types import (
     Audio,
-    CacheMark,
     Document,
     Image,
     Message,
@@ -27,8 +26,8 @@ from trivet.types import (
     ToolResult,
 )
 from trivet.wire.data_url import is_data_url, read_base64, read_data_url
-from trivet.wire.fields import Fields, convert
-from trivet.wire.openai_common import drop_defaults, need_object, refuse_deprecated, rest
+from trivet.wire.fields import Fields, convert, drop_defaults, need_object, rest
+from trivet.wire.openai_common import read_cache_mark, refuse_deprecated
 
 PROVIDER = "openai"  # whose opaque parts these are
 
@@ -155,7 +154,7 @@ def _part(p: Fields, role: str) -> Part:
 
 
 def _text(p: Fields) -> Text:
-    return Text(text=p.need("text", str), cache=_cache(p), extra=p.rest())
+    return Text(text=p.need("text", str), cache=read_cache_mark(p), extra=p.rest())
 
 
 def _refusal(p: Fields) -> Text:
@@ -172,7 +171,7 @@ def _image(p: Fields) -> Image:
         url=url if data is None else None,
         media_type=media_type,
         detail=detail,  # type: ignore[arg-type]  # one of the three
-        cache=_cache(p),
+        cache=read_cache_mark(p),
         extra=rest(p, image_url=image),
     )
 
@@ -182,7 +181,7 @@ def _audio(p: Fields) -> Audio:
     data = read_base64(audio.need("data", str), audio.at("data"))
     kind = audio.need("format", str)
     media_type = _AUDIO_TYPES.get(kind, f"audio/{kind}")
-    return Audio(data=data, media_type=media_type, cache=_cache(p), extra=rest(p, input_audio=audio))
+    return Audio(data=data, media_type=media_type, cache=read_cache_mark(p), extra=rest(p, input_audio=audio))
 
 
 def _file(p: Fields) -> Document | Opaque:
@@ -196,15 +195,7 @@ def _file(p: Fields) -> Document | Opaque:
     path = file.at("file_data")
     data, media_type = read_data_url(text, path) if is_data_url(text) else (read_base64(text, path), None)
     name = file.take("filename", str)
-    return Document(data=data, media_type=media_type, name=name, cache=_cache(p), extra=rest(p, file=file))
-
-
-def _cache(p: Fields) -> CacheMark | None:
-    """OpenAI's breakpoint, where it asks for no lifetime: its lifetimes are not those that a `CacheMark` has."""
-    if p.left.get("prompt_cache_breakpoint") == {"mode": "explicit"}:
-        del p.left["prompt_cache_breakpoint"]
-        return CacheMark()
-    return None
+    return Document(data=data, media_type=media_type, name=name, cache=read_cache_mark(p), extra=rest(p, file=file))
 
 
 _READERS: dict[str, Callable[[Fields], Part]] = {

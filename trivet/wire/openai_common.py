@@ -1,14 +1,14 @@
-"""What OpenAI's chat and plain completions share: sampling, stream options, usage, ids."""
+"""What OpenAI's protocols share: sampling, stream options, cache marks, usage."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
 from trivet.errors import RequestError, UnsupportedError
-from trivet.types import FinishReason, Sampling, Usage
-from trivet.wire.fields import Fields
+from trivet.types import CacheMark, FinishReason, Sampling, Usage
+from trivet.wire.fields import Fields, drop_defaults
+from trivet.wire.sampling import bounded
 
 # A refusal in the middle of an answer (a provider's filter) is what OpenAI calls `content_filter`.
 FINISH_REASONS: Mapping[FinishReason, str] = {
@@ -18,31 +18,6 @@ FINISH_REASONS: Mapping[FinishReason, str] = {
     "refusal": "content_filter",
 }
 LOWEST_LOGPROB = -9999.0  # what OpenAI sends for a token that has next to no chance; JSON has no infinity
-
-
-def fresh_id(prefix: str) -> str:
-    return prefix + os.urandom(12).hex()
-
-
-def need_object(fields: Fields, name: str) -> Fields:
-    """A nested object that must be there."""
-    return Fields(fields.need(name, dict), fields.at(name))
-
-
-def rest(fields: Fields, **inner: Fields | None) -> dict[str, Any]:
-    """What nobody took from `fields`, and from the objects inside it, each under its name: a value's `extra`."""
-    left = fields.rest()
-    for name, nested in inner.items():
-        if nested is not None and (more := nested.rest()):
-            left[name] = more
-    return left
-
-
-def drop_defaults(fields: Fields, defaults: Mapping[str, Any]) -> None:
-    """Takes the fields that only say what holds anyway, so that they do not end in `extra`."""
-    for name, default in defaults.items():
-        if fields.left.get(name) == default:
-            del fields.left[name]
 
 
 def refuse_deprecated(fields: Fields, old: str, new: str) -> None:
@@ -86,12 +61,7 @@ def read_sampling(body: Fields, *, max_tokens: int | None, logprobs: int | None,
         "logprobs": logprobs,
         "n": body.take("n", int, 1),
     }
-    try:
-        return Sampling(**values)
-    except ValueError as e:
-        ours, _, what = str(e).partition(" ")
-        theirs = names.get(ours, ours)
-        raise RequestError(f"{theirs} {what}", field=theirs) from None
+    return bounded(values, names)
 
 
 def _stop(body: Fields) -> tuple[str, ...]:
@@ -100,6 +70,14 @@ def _stop(body: Fields) -> tuple[str, ...]:
     if "" in stop:
         raise RequestError("stop: a stop sequence must not be empty", field="stop")
     return stop
+
+
+def read_cache_mark(p: Fields) -> CacheMark | None:
+    """OpenAI's breakpoint, where it asks for no lifetime: its lifetimes are not those that a `CacheMark` has."""
+    if p.left.get("prompt_cache_breakpoint") == {"mode": "explicit"}:
+        del p.left["prompt_cache_breakpoint"]
+        return CacheMark()
+    return None
 
 
 def write_usage(usage: Usage) -> dict[str, Any] | None:

@@ -29,12 +29,11 @@ from trivet.types import (
 )
 from trivet.wire import Incoming, openai_error, sse
 from trivet.wire.deltas import deltas
-from trivet.wire.fields import Fields, read_object
+from trivet.wire.fields import Fields, drop_defaults, read_object
+from trivet.wire.ids import fresh_id
 from trivet.wire.openai_common import (
     FINISH_REASONS,
     LOWEST_LOGPROB,
-    drop_defaults,
-    fresh_id,
     read_sampling,
     read_stream,
     write_usage,
