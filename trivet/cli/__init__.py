@@ -1,0 +1,64 @@
+"""The command line: one module per command, each with `add(subparsers)`, which declares its arguments, and
+`run(args)`, which returns the exit status and imports what it needs.
+
+Exit status: 0 all is well, 1 an error (one line on standard error), 2 wrong usage, 130 Ctrl-C, 141 the reader of
+the output has gone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+COMMANDS = ("chat", "serve", "pull", "models", "embed", "config", "version")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command, and returns its exit status."""
+    args = _parser().parse_args(argv)
+    try:
+        status: int = args.run(args)
+        sys.stdout.flush()  # here, where a reader who has gone is no surprise
+        return status
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at exit
+        return 141
+    except Exception as error:
+        if args.debug:
+            raise
+        print(f"trivet: {_line(error)}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    from trivet import __version__
+
+    parser = argparse.ArgumentParser(
+        prog="trivet", description="One interface to every foundation model: hosted, self-served and embedded."
+    )
+    parser.add_argument("--version", action="version", version=f"trivet {__version__}")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name in COMMANDS:
+        importlib.import_module(f"trivet.cli.{name}").add(subparsers)
+    for command in subparsers.choices.values():  # `trivet chat --debug` is what people type
+        command.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    return parser
+
+
+def _line(error: Exception) -> str:
+    """An error as one line. What trivet did not raise on purpose is named, and is likely to be a defect."""
+    from trivet.errors import TrivetError
+
+    text = " ".join(str(error).split("\n"))
+    if isinstance(error, TrivetError):
+        return text
+    if isinstance(error, OSError):
+        return text or type(error).__name__
+    return f"{type(error).__name__}: {text} (unexpected; --debug shows where)"

@@ -1,0 +1,71 @@
+"""`trivet config check`: whether trivet.toml is right, and what it amounts to."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from trivet.config import ModelSettings
+    from trivet.errors import TrivetError
+    from trivet.runtime import Runtime
+
+
+def add(subparsers: Any) -> None:
+    parser = subparsers.add_parser("config", help="check trivet.toml", description="Look at trivet.toml.")
+    inner = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    check = inner.add_parser(
+        "check",
+        help="say whether it is right, and what it amounts to",
+        description="Check a trivet.toml: every key, every value, and every name down to the model that answers. "
+        "Exits with 1 where something is wrong.",
+    )
+    check.add_argument("file", metavar="FILE", nargs="?", help="default: ./trivet.toml if it is there")
+    check.add_argument("--config", metavar="FILE", help="the same")
+    check.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    check.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    from trivet.runtime import Runtime
+
+    runtime = Runtime.load(args.file or args.config)
+    problems = runtime.problems()
+    print("\n".join(_found(runtime, problems)))
+    for error in problems.values():
+        print(f"trivet: {error}", file=sys.stderr)
+    return 1 if problems else 0
+
+
+def _found(runtime: Runtime, problems: dict[str, TrivetError]) -> Iterator[str]:
+    """The lines to print."""
+    config = runtime.config
+    if config.path is None:
+        yield "No trivet.toml here: everything is at its default."
+    else:
+        right = "is right" if not problems else f"has {len(problems)} error{'s' if len(problems) > 1 else ''}"
+        yield f"{config.path} {right}."
+    server, local = config.server, config.local
+    keys = f"{len(server.keys)} key{'s' if len(server.keys) > 1 else ''}" if server.keys else "no keys"
+    yield f"  [server]     {server.host}:{server.port}, {keys}"
+    changed = [f"{f} = {v}" for f in local.__struct_fields__ if (v := getattr(local, f)) is not None]
+    yield f"  [local]      {', '.join(changed)}"
+    for name, provider in config.providers.items():
+        where = _state(problems, "providers", name) or provider.base_url or provider.kind or name
+        yield f"  [providers]  {name}: {where}"
+    for name, model in config.models.items():
+        yield f"  [models]     {name} -> {_state(problems, 'models', name) or _meaning(model)}"
+    for name in runtime.names():
+        if name not in config.models:
+            yield f"  as it is     {name}"
+
+
+def _state(problems: dict[str, TrivetError], table: str, name: str) -> str | None:
+    return "wrong, see below" if f"{table}.{name}" in problems else None
+
+
+def _meaning(model: ModelSettings) -> str:
+    """`local/smollm2 + a system prompt`."""
+    return f"{model.names[0]} + a system prompt" if model.system else model.names[0]

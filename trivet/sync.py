@@ -1,0 +1,275 @@
+"""The one bridge from ordinary code to the async runtime: an event loop in a thread of its own.
+
+Everything synchronous is a `Job` on that loop: a coroutine, a queue for what it says, and at the end of the queue
+the finished task. Waiting on the queue blocks only the thread that waits, which may have a running event loop of
+its own (a notebook). Ctrl-C while waiting cancels the job and waits until it has let go of its model.
+
+The process ends promptly: the bridge is closed before Python joins its threads. A child made by `fork` has no such
+thread, so it starts anew, with a bridge and models of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import concurrent.futures.thread  # noqa: F401  before our own closing is registered, at the end
+import contextlib
+import os
+import threading
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from contextlib import aclosing
+from queue import SimpleQueue
+from types import TracebackType
+from typing import Any, Generic, TypeVar, cast
+
+from trivet.config import Config, find, load
+from trivet.errors import TransportError, TrivetError
+from trivet.runtime import Runtime
+from trivet.types import ChatResponse, Done, Event, Response, TextDelta
+
+__all__ = ["Bridge", "Job", "Stream", "bridge", "close"]
+
+T = TypeVar("T")
+Say = Callable[[Any], None]
+CLOSING_S = 10.0  # the longest that models may take to close
+
+
+class Job(Generic[T]):
+    """A coroutine at work on the bridge's loop. `work(say)` makes it; what it says comes out of `take`, and when it
+    is over, the finished task does, each time."""
+
+    def __init__(self, bridge: Bridge, work: Callable[[Say], Coroutine[Any, Any, T]], *, last: bool = False) -> None:
+        self._bridge = bridge
+        self._said: SimpleQueue[Any] = SimpleQueue()
+        self._over = threading.Event()
+        self._task: asyncio.Task[T] | None = None
+        bridge.submit(lambda: self._begin(work), last=last)
+
+    def _begin(self, work: Callable[[Say], Coroutine[Any, Any, T]]) -> None:
+        self._task = asyncio.get_running_loop().create_task(work(self._said.put))
+        self._task.add_done_callback(self._end)
+
+    def _end(self, task: asyncio.Task[T]) -> None:
+        self._over.set()
+        self._said.put(task)
+
+    def take(self) -> Any:
+        """The next thing said, or the finished task. Leaving this by an exception (Ctrl-C) cancels the job."""
+        self._bridge.refuse_lost()
+        if self._over.is_set() and self._said.empty():
+            return self._task
+        try:
+            item = self._said.get()
+            if item is self._task:
+                self._said.put(item)  # for whoever asks next, perhaps in another thread
+            return item
+        except BaseException:
+            self.cancel()
+            self.wait()
+            raise
+
+    def wait(self) -> None:
+        """Until the job is over."""
+        self._bridge.refuse_lost()
+        self._over.wait()
+
+    def result(self) -> T:
+        """What the coroutine returned, of one that says nothing; what it raised is raised here."""
+        task: asyncio.Task[T] = self.take()
+        if task.cancelled():
+            raise TrivetError("trivet was closed while the request was under way.")
+        return task.result()
+
+    def cancel(self) -> None:
+        """Asks for an end and does not wait, so that a finaliser may call it in any thread."""
+        if not self._bridge.lost:
+            with contextlib.suppress(RuntimeError):  # the loop is closed, and the job with it
+                self._bridge.loop.call_soon_threadsafe(self._stop)
+
+    def _stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+
+class Stream(Iterator[str]):
+    """The pieces of an answer's text, as they come; `response` is the whole answer afterwards.
+
+    Leaving early cancels the request: `close()`, the end of a `with` block, or dropping the stream.
+    """
+
+    def __init__(self, bridge: Bridge, open: Callable[[], AsyncGenerator[Event, None]]) -> None:
+        self._over = True  # as long as there is no job to cancel
+        self._response: Response | None = None
+        self._job = Job(bridge, lambda say: _pump(open, say))
+        self._over = False
+
+    def __next__(self) -> str:
+        if self._over:
+            raise StopIteration
+        try:
+            piece = self._job.take()
+            if type(piece) is str:
+                return piece
+            self._response = self._job.result()
+        except BaseException:
+            self._over = True
+            raise
+        self._over = True
+        raise StopIteration
+
+    @property
+    def response(self) -> ChatResponse:
+        """The response that the stream ended with. Raises RuntimeError before the end."""
+        if self._response is None:
+            how = "was left before its end" if self._over else "is not over: read its pieces first"
+            raise RuntimeError(f"There is no response, the stream {how}.")
+        return cast(ChatResponse, self._response)
+
+    def close(self) -> None:
+        """Cancels what is still under way and waits until the model is free. Closing twice is fine."""
+        if not self._over:
+            self._over = True
+            self._job.cancel()
+            self._job.wait()
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if not self._over:
+            self._job.cancel()
+
+
+async def _pump(open: Callable[[], AsyncGenerator[Event, None]], say: Say) -> Response:
+    """Says each piece of text, and returns the response. The reader is never waited for: an answer is as long as
+    the model's tokens allow, and a model that is done is free for others."""
+    async with aclosing(open()) as events:
+        async for event in events:
+            if type(event) is TextDelta:
+                if event.text:
+                    say(event.text)
+            elif isinstance(event, Done):
+                return event.response
+    raise TransportError("The stream ended before its answer was complete. Ask again.")
+
+
+class Bridge:
+    """A thread with an event loop, and the runtimes that live there: one per configuration."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.lost = False  # in a child made by fork: the thread stayed with the parent
+        self._closing = False
+        self._lock = threading.Lock()
+        self._default = find()
+        self._runtimes: dict[object, Runtime] = {}
+        self._thread = threading.Thread(target=self._run, name="trivet", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        self.loop.run_forever()
+
+    def submit(self, begin: Callable[[], None], *, last: bool = False) -> None:
+        """Calls `begin` on the loop, soon. After the `last` one, which cancels those before it, nothing is taken."""
+        if threading.current_thread() is self._thread:
+            raise RuntimeError(
+                "trivet's synchronous functions cannot be called from inside a model or tool that trivet runs: they "
+                "would wait for themselves. Make it an async function that awaits a model's call, or use a thread."
+            )
+        with self._lock:
+            if self._closing:
+                raise TrivetError("trivet is being closed. Ask again.")
+            self._closing = last
+            self.loop.call_soon_threadsafe(begin)
+
+    def refuse_lost(self) -> None:
+        if self.lost:
+            raise RuntimeError("This request belongs to the process that forked. Ask again in this one.")
+
+    def run(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Runs a coroutine on the loop to its end."""
+        return Job(self, lambda say: work()).result()
+
+    def runtime(self, config: Config | str | os.PathLike[str] | None) -> Runtime:
+        """The runtime of a configuration, made once; on the loop only. Without one: ./trivet.toml, if it was there
+        when trivet was first used."""
+        if isinstance(config, Config):
+            key: object = id(config)
+            if key not in self._runtimes:
+                self._runtimes[key] = Runtime(config)
+        else:
+            path = config or self._default
+            key = path and os.path.abspath(path)
+            if key not in self._runtimes:
+                self._runtimes[key] = Runtime(load(path) if path else None)
+        return self._runtimes[key]
+
+    def close(self) -> None:
+        """Cancels what is under way, closes every model, and ends the thread."""
+        try:
+            Job(self, lambda say: self._close_all(), last=True).result()
+        finally:
+            self.loop.call_soon_threadsafe(self.loop.stop)
+            self._thread.join(CLOSING_S)
+            if not self._thread.is_alive():
+                self.loop.close()
+
+    async def _close_all(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSING_S):
+                others = asyncio.all_tasks() - {asyncio.current_task()}
+                for task in others:
+                    task.cancel()
+                await asyncio.gather(*others, return_exceptions=True)
+                for runtime in self._runtimes.values():
+                    await runtime.close()
+                await self.loop.shutdown_asyncgens()
+
+
+_bridge: Bridge | None = None
+_lock = threading.Lock()
+_left_behind: list[Bridge] = []
+
+
+def bridge() -> Bridge:
+    """The process's bridge, started on first use."""
+    global _bridge
+    with _lock:
+        if _bridge is None:
+            _bridge = Bridge()
+        return _bridge
+
+
+def close() -> None:
+    """Cancels what is under way, closes every model and gives back its memory. The next call starts anew. Python
+    does this by itself when the process ends."""
+    global _bridge
+    with _lock:
+        closing, _bridge = _bridge, None
+    if closing is not None:
+        closing.close()
+
+
+def _after_fork() -> None:
+    """In the child: models and their threads stayed with the parent. What is left of them is kept, since to destroy
+    an engine whose threads are gone would hang."""
+    global _bridge, _lock
+    _lock = threading.Lock()
+    if _bridge is not None:
+        _bridge.lost = True
+        _left_behind.append(_bridge)
+        _bridge = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+# What is registered last is closed first: models stop before Python waits for the threads that they work in, which
+# it does before `atexit`.
+getattr(threading, "_register_atexit", atexit.register)(close)
