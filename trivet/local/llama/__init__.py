@@ -1,0 +1,14 @@
+"""GGUF models through llama.cpp, inside this process (package xllamacpp).
+
+model.py    Llama: the contract; one method per task
+body.py     a request as the JSON that the engine takes, and what it cannot honour refused
+tools.py    tool calls: by the model's template, or held by the grammar
+schema.py   which JSON Schemas the engine's grammar really holds
+answer.py   the engine's chunks as events
+engine.py   the loaded weights: threads, calls, cancellation, errors
+slots.py    who may go next
+"""
+
+from trivet.local.llama.model import Llama
+
+__all__ = ["Llama"]

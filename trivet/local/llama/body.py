@@ -1,0 +1,208 @@
+"""A request as the JSON that llama.cpp takes. What the engine would pass over in silence is refused here.
+
+The engine keeps prefixes by itself, so a cache mark asks for nothing more. Texts of one message are joined by a line
+break, as the engine does. System messages in front become one: many templates look at the first alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from trivet.errors import RequestError, UnsupportedError
+from trivet.local.llama.schema import held
+from trivet.local.llama.tools import call_as_text, described, result_as_text, tool_fields
+from trivet.types import (
+    Chat,
+    Complete,
+    Conversation,
+    Message,
+    Part,
+    Request,
+    Sampling,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+)
+
+Json = dict[str, Any]
+
+LABELS = frozenset({"user", "metadata", "safety_identifier", "prompt_cache_key"})  # they say nothing of the answer
+# The engine's own options, under the names that its clients use, and the type of each.
+OPTIONS: Mapping[str, type | tuple[type, ...]] = {
+    "min_p": (int, float),
+    "repeat_penalty": (int, float),
+    "logit_bias": dict,
+    "ignore_eos": bool,
+    "chat_template_kwargs": dict,
+}
+RANDOM_SEED = 0xFFFFFFFF  # to the engine, this one means: draw one
+
+
+class Limits:
+    """What a model can do, for the messages that refuse what it cannot."""
+
+    def __init__(self, name: str, slots: int, caps: Mapping[str, bool], template: str | None) -> None:
+        self.name, self.slots, self.caps = name, slots, caps
+        self.keeps_thinking = "reasoning_content" in (template or "")
+
+
+def conversation(request: Conversation, limits: Limits) -> Json:
+    """Messages, tools and output: what decides the prompt, and the shape of the answer."""
+    body: Json = _extras(request, limits.name)
+    tools = tool_fields(request, limits.name, limits.caps)
+    kwargs = {**body.pop("chat_template_kwargs", {}), **tools.pop("chat_template_kwargs", {})}
+    body |= tools
+    if kwargs:
+        body["chat_template_kwargs"] = kwargs
+    if request.output is not None:
+        schema = request.output.schema
+        body["json_schema"] = {"type": "object"} if schema is None else held(schema, "schema", limits.name)
+    forced = "json_schema" in tools
+    tell = [described(request)] if forced and not limits.caps.get("supports_tools") else []
+    body["messages"] = _messages(request.messages, tell, limits)
+    return body
+
+
+def chat(request: Chat, limits: Limits) -> Json:
+    return {**conversation(request, limits), **sampling(request.sampling, limits), **STREAM}
+
+
+def complete(request: Complete, limits: Limits) -> Json:
+    if request.suffix is not None:
+        raise UnsupportedError(f"{limits.name} does not fill in before a suffix: leave the suffix out", field="suffix")
+    body = _extras(request, limits.name)
+    if "chat_template_kwargs" in body:
+        raise UnsupportedError("a plain completion has no chat template", field="chat_template_kwargs")
+    return {**body, "prompt": request.prompt, **sampling(request.sampling, limits), **STREAM}
+
+
+# `verbose` tells, at the end, which stop sequence it was; progress makes prefill one callback a batch, to cancel at.
+STREAM: Json = {"stream_options": {"include_usage": True}, "verbose": True, "return_progress": True}
+
+
+def sampling(s: Sampling, limits: Limits) -> Json:
+    if s.n > limits.slots:
+        raise UnsupportedError(
+            f"n is {s.n}, and {limits.name} answers {limits.slots} at once: ask for fewer, or raise [local] slots",
+            field="n",
+        )
+    fields: Json = {
+        "temperature": s.temperature,
+        "top_p": s.top_p,
+        "top_k": s.top_k,
+        "frequency_penalty": s.frequency_penalty,
+        "presence_penalty": s.presence_penalty,
+        "max_tokens": s.max_tokens,
+        "seed": None if s.seed is None else s.seed % RANDOM_SEED,
+        "stop": list(s.stop) or None,
+        "n": s.n if s.n > 1 else None,
+    }
+    if s.logprobs is not None:  # with 0 alternatives the engine reports nothing: ask for one, and leave it out again
+        fields |= {"logprobs": True, "top_logprobs": max(1, s.logprobs), "n_probs": max(1, s.logprobs)}
+    return {k: v for k, v in fields.items() if v is not None}
+
+
+def _extras(request: Request, name: str) -> Json:
+    """The request's own extra fields: options that the engine has, labels left out, anything else refused."""
+    body: Json = {}
+    for field, value in request.extra.items():
+        kind = OPTIONS.get(field)
+        if kind is not None:
+            if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+                raise RequestError(f"{field} is of the wrong type, got {value!r}", field=field)
+            body[field] = value
+        elif field not in LABELS:
+            raise UnsupportedError(f"{name} does not know {field!r}: leave it out, or name another model", field=field)
+    return body
+
+
+def refuse_extras(request: Request, name: str) -> None:
+    """For tasks that have none of the engine's options."""
+    for field in request.extra.keys() - LABELS:
+        raise UnsupportedError(f"{name} does not know {field!r}: leave it out, or name another model", field=field)
+
+
+# --- messages ----------------------------------------------------------------------------------------------
+
+
+def _messages(messages: Sequence[Message], tell: list[str], limits: Limits) -> list[Json]:
+    if not messages:
+        raise RequestError("messages is empty: say something", field="messages")
+    names = {c.id: c.name for m in messages for c in m.tool_calls}
+    systems: list[str] = list(tell)
+    out: list[Json] = []
+    for i, message in enumerate(messages):
+        where = f"messages[{i}]"
+        for field in [*(["name"] if message.name is not None else []), *message.extra]:
+            raise UnsupportedError(f"{limits.name} does not know {where}.{field}", field=f"{where}.{field}")
+        role = "system" if message.role == "developer" else message.role
+        if role == "system" and not out:
+            systems.append(_text(message.content, where, limits.name))
+        elif role == "assistant":
+            out.append(_assistant(message.content, where, limits))
+        else:
+            out += _results_and_text(role, message.content, where, names, limits)
+    return [{"role": "system", "content": "\n\n".join(systems)}, *out] if systems else out
+
+
+def _assistant(parts: Sequence[Part], where: str, limits: Limits) -> Json:
+    thinking = [p for p in parts if isinstance(p, Thinking)]
+    calls = [p for p in parts if isinstance(p, ToolCall)]
+    rest = [p for p in parts if not isinstance(p, Thinking | ToolCall)]
+    native = bool(limits.caps.get("supports_tool_calls"))
+    texts = [_text(rest, where, limits.name)] if rest else []
+    if not native:
+        texts += [call_as_text(c) for c in calls]
+    message: Json = {"role": "assistant", "content": "\n".join(texts)}
+    if calls and native:
+        message["tool_calls"] = [
+            {"id": c.id, "type": "function", "function": {"name": c.name, "arguments": c.arguments}} for c in calls
+        ]
+    if thinking:
+        if not limits.keeps_thinking or any(t.signature or t.redacted for t in thinking):
+            raise UnsupportedError(f"{limits.name} has no place for the thinking in {where}", field=f"{where}.content")
+        message["reasoning_content"] = "".join(t.text for t in thinking)
+    return message
+
+
+def _results_and_text(
+    role: str, parts: Sequence[Part], where: str, names: Mapping[str, str], limits: Limits
+) -> list[Json]:
+    """A user's message: results of tools each become a message where the template knows them, and text where not."""
+    out: list[Json] = []
+    texts: list[str] = []
+    native = bool(limits.caps.get("supports_tool_calls"))
+    rest = [p for p in parts if not isinstance(p, ToolResult)]
+    for part in parts:
+        if not isinstance(part, ToolResult):
+            continue
+        if part.call_id not in names:
+            raise RequestError(f"{where}: no tool call before it has the id {part.call_id!r}", field=where)
+        text = _text(part.content, where, limits.name)
+        if native:
+            content = f"Error: {text}" if part.is_error else text
+            out.append({"role": "tool", "tool_call_id": part.call_id, "name": names[part.call_id], "content": content})
+        else:
+            texts.append(result_as_text(part, names[part.call_id], text))
+    if rest or not parts:
+        texts.append(_text(rest, where, limits.name))
+    if texts:
+        out.append({"role": role, "content": "\n".join(texts)})
+    return out
+
+
+def _text(parts: Sequence[Any], where: str, name: str) -> str:
+    texts = []
+    for part in parts:
+        if not isinstance(part, Text):
+            kind = type(part).__name__.lower()
+            raise UnsupportedError(
+                f"{name} reads text alone, and {where} has a part of kind {kind}: name a model that takes it",
+                field=f"{where}.content",
+            )
+        for field in part.extra.keys() - {"refusal"}:
+            raise UnsupportedError(f"{name} does not know {field!r} in {where}", field=f"{where}.content")
+        texts.append(part.text)
+    return "\n".join(texts)

@@ -1,0 +1,287 @@
+"""The loaded weights: a llama.cpp server inside this process.
+
+A call blocks its thread until the answer is complete, so each slot has a thread of its own, and requests that find no
+free slot wait in asyncio, where they can be cancelled: inside the engine a waiting call cannot. The engine calls
+back with a chunk at a time, on the calling thread and without the GIL held in between; from there chunks go to the
+event loop. When the callback answers True, the engine stops, after at most one batch.
+
+The engine also listens on a loopback port; it cannot be told not to. A random key keeps others out. It is used
+here for what the in-process interface lacks: counting tokens, and what the chat template can do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import http.client
+import re
+import secrets
+import threading
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from trivet.errors import (
+    ConfigError,
+    ContextLengthError,
+    ProviderError,
+    RequestError,
+    TransportError,
+    TrivetError,
+    WeightsError,
+)
+from trivet.local.llama.slots import Slots
+from trivet.local.settings import LocalSettings
+
+Chunk = dict[str, Any]
+Call = Literal["chat", "complete"]
+
+PROMPT_CACHE_MIB = 512  # of RAM, for prefixes that lost their slot; the engine's own default is 8,192
+EMBED_TOKENS = 2048  # a text to embed is one physical batch, whose buffers grow with it: 0.8 GB at 2,048
+
+
+class Engine:
+    """Weights that load at first use, once, and answer until `close`.
+
+    `context` is the tokens of each slot; `adapters` are LoRA files, each of which a request switches on or off.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        settings: LocalSettings,
+        *,
+        name: str,
+        context: int,
+        adapters: Sequence[str] = (),
+        embedding: bool = False,
+    ) -> None:
+        self.path, self.settings, self.name, self.context = path, settings, name, context
+        self.adapters = list(adapters)
+        self.embedding = embedding
+        self.slots = Slots(1 if embedding else settings.slots)
+        self.caps: Mapping[str, bool] = {}
+        self._server: Any = None
+        self._key = secrets.token_urlsafe(32)
+        self._lock = threading.Lock()
+        self._loading: Future[None] | None = None
+        self._closed = False
+        self._workers = ThreadPoolExecutor(self.slots.total, thread_name_prefix=f"trivet {name}")
+        self._side = ThreadPoolExecutor(1, thread_name_prefix=f"trivet {name} side")
+
+    # --- life ------------------------------------------------------------------------------------------
+
+    async def load(self) -> None:
+        """Loads the weights, unless they are. Raises `WeightsError`; the next call tries again."""
+        with self._lock:
+            if self._closed:
+                raise ConfigError(f"{self.name} has been closed: make a new one")
+            if self._loading is None:
+                self._loading = self._side.submit(self._load)
+            loading = self._loading
+        try:
+            await asyncio.shield(asyncio.wrap_future(loading))
+        except TrivetError:
+            with self._lock:
+                if self._loading is loading:
+                    self._loading = None
+            raise
+
+    @property
+    def loaded(self) -> bool:
+        return self._server is not None
+
+    def _load(self) -> None:
+        try:
+            import xllamacpp
+        except ImportError as e:
+            raise ConfigError(f"{self.name} needs xllamacpp ({e}): pip install xllamacpp") from None
+        try:
+            self._server = xllamacpp.Server(self._params(xllamacpp))
+        except RuntimeError as e:  # one and the same for whatever is wrong: what can be told apart was checked before
+            files = ", ".join(str(p) for p in (self.path, *self.adapters, self.settings.draft) if p)
+            raise WeightsError(
+                f"llama.cpp could not load {files}: {e} The architecture may be unknown to this version of xllamacpp, "
+                "the file damaged, or the memory too small for it: try a smaller [local] context or slots"
+            ) from None
+        self.caps = {} if self.embedding else self._http("/props", None)["chat_template_caps"]
+
+    def _params(self, xllamacpp: Any) -> Any:
+        p = xllamacpp.CommonParams()
+        p.model.path = str(self.path)
+        p.api_keys = [self._key]
+        p.endpoint_props = True
+        p.verbosity = 0
+        p.cache_ram_mib = PROMPT_CACHE_MIB
+        p.n_parallel = self.slots.total
+        p.n_ctx = self.context * self.slots.total  # a slot gets its share, so that no request can crowd out another
+        p.n_batch = self.settings.batch
+        if self.settings.threads is not None:
+            p.cpuparams.n_threads = p.cpuparams_batch.n_threads = self.settings.threads
+        if self.settings.chat_template is not None:
+            p.chat_template = _read(self.settings.chat_template)
+        if self.embedding:
+            p.embedding = True
+            p.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
+            p.n_batch = p.n_ubatch = self.context
+        if self.settings.draft is not None and not self.embedding:
+            p.speculative.types = [xllamacpp.common_speculative_type.COMMON_SPECULATIVE_TYPE_DRAFT_SIMPLE]
+            p.speculative.draft.mparams.path = self.settings.draft
+        if self.adapters:
+            p.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(a, 0.0) for a in self.adapters]
+        return p
+
+    async def close(self) -> None:
+        """Stops what is under way, waits for its threads, and gives the memory back."""
+        with self._lock:
+            self._closed = True
+        await asyncio.to_thread(self._stop)
+
+    def _stop(self) -> None:
+        self._workers.shutdown(wait=True, cancel_futures=True)
+        self._side.shutdown(wait=True, cancel_futures=True)
+        self._server = None
+
+    # --- calls -----------------------------------------------------------------------------------------
+
+    async def stream(self, call: Call, body: Mapping[str, Any], *, slots: int = 1) -> AsyncGenerator[Chunk, None]:
+        """The engine's chunks for a chat or a plain completion, which takes `slots` slots.
+
+        Closing the generator tells the engine to stop; the slots are free again when it has.
+        """
+        await self.load()
+        await self.slots.take(slots)
+        running = _Running(slots, self)
+        try:
+            work = self._server.handle_chat_completions if call == "chat" else self._server.handle_completions
+            self._workers.submit(running.run, work, {**body, "stream": True})
+        except BaseException:
+            self.slots.give(slots)
+            raise
+        try:
+            while (chunk := await running.queue.get()) is not None:
+                if "error" in chunk:
+                    raise self._refused(chunk["error"])
+                yield chunk
+            if running.failure is not None:
+                raise self._failed(running.failure)
+        finally:
+            running.left = True
+
+    async def embed(self, text: str) -> Chunk:
+        """One text's vector, as the engine answers."""
+        await self.load()
+        await self.slots.take(1)
+        try:
+            call = asyncio.get_running_loop().run_in_executor(
+                self._workers, self._server.handle_embeddings, {"input": [text]}
+            )
+            call.add_done_callback(lambda _: self.slots.give(1))
+        except BaseException:
+            self.slots.give(1)
+            raise
+        answer: Chunk = await asyncio.shield(call)
+        if "error" in answer:
+            raise self._refused(answer["error"])
+        return answer
+
+    async def ask(self, path: str, body: Mapping[str, Any]) -> Chunk:
+        """A small question to the engine's own port, answered in milliseconds: a count, a template."""
+        await self.load()
+        return await asyncio.get_running_loop().run_in_executor(self._side, self._http, path, body)
+
+    def _http(self, path: str, body: Mapping[str, Any] | None) -> Chunk:
+        host = str(self._server.listening_address).removeprefix("http://")
+        headers = {"authorization": f"Bearer {self._key}", "content-type": "application/json"}
+        with contextlib.closing(http.client.HTTPConnection(host, timeout=60)) as connection:
+            data = None if body is None else msgspec.json.encode(body)
+            connection.request("GET" if data is None else "POST", path, data, headers)
+            answer: Chunk = msgspec.json.decode(connection.getresponse().read())
+        if "error" in answer:
+            raise self._refused(answer["error"])
+        return answer
+
+    # --- errors ----------------------------------------------------------------------------------------
+
+    def _refused(self, error: Mapping[str, Any]) -> TrivetError:
+        """What the engine says of a request that it does not take."""
+        if error.get("type") == "exceed_context_size_error":
+            return self.too_long(error["n_prompt_tokens"])
+        if error.get("code") == 400:
+            return RequestError(f"{self.name}: {error.get('message')}")
+        return ProviderError(
+            f"{self.name}: llama.cpp failed: {error.get('message')}",
+            provider="local",
+            provider_status=error.get("code"),
+        )
+
+    def too_long(self, prompt_tokens: int) -> ContextLengthError:
+        hint = "shorten it" if self.embedding else "shorten it, or raise [local] context"
+        return ContextLengthError(
+            f"the prompt has {prompt_tokens:,} tokens, and {self.name} has room for {self.context:,}: {hint}",
+            prompt_tokens=prompt_tokens,
+            context_tokens=self.context,
+        )
+
+    def _failed(self, failure: BaseException) -> BaseException:
+        """What the engine raised: ValueError for messages, tools or schemas that its template or grammar refuses."""
+        if isinstance(failure, ValueError):
+            return RequestError(f"{self.name} cannot take this request: {_plain(failure)}")
+        if isinstance(failure, TrivetError):
+            return failure
+        return ProviderError(f"{self.name}: llama.cpp failed: {_plain(failure)}", provider="local")
+
+
+class _Running:
+    """One call on its thread. `None` ends its queue."""
+
+    def __init__(self, slots: int, engine: Engine) -> None:
+        self.queue: asyncio.Queue[Chunk | None] = asyncio.Queue()
+        self.failure: BaseException | None = None
+        self.left = False  # the client has gone
+        self._loop = asyncio.get_running_loop()
+        self._slots = slots
+        self._engine = engine
+
+    def run(self, work: Callable[[Mapping[str, Any], Callable[[Chunk], bool]], Any], body: Mapping[str, Any]) -> None:
+        try:
+            work(body, self._chunk)
+        except BaseException as e:
+            self.failure = e
+        finally:
+            self._engine.slots.give(self._slots)
+            self._put(None)
+
+    def _chunk(self, chunk: Chunk) -> bool:
+        """True stops the engine, and so does any other truthy value. It swallows what is raised in here, and then its
+        answer looks complete: so that is carried out by hand."""
+        if self.left or self._engine._closed:
+            if not self.left:
+                self.failure = TransportError(f"{self._engine.name} was closed before its answer was complete")
+            return True
+        try:
+            return not self._put(chunk)
+        except BaseException as e:
+            self.failure = e
+            return True
+
+    def _put(self, chunk: Chunk | None) -> bool:
+        try:
+            self._loop.call_soon_threadsafe(self.queue.put_nowait, chunk)
+        except RuntimeError:  # the loop has been closed: nobody listens any more
+            return False
+        return True
+
+
+def _plain(error: BaseException) -> str:
+    return re.sub(r"\s+", " ", str(error)).strip() or type(error).__name__
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text()
+    except OSError as e:
+        raise ConfigError(f"[local] chat_template: {path} cannot be read ({e.strerror}): name a file") from None

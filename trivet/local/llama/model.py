@@ -1,0 +1,176 @@
+"""A GGUF model behind the contract."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+from trivet.errors import ConfigError, RequestError, TransportError, UnsupportedError
+from trivet.local import gguf
+from trivet.local.llama import body as bodies
+from trivet.local.llama.answer import Answer
+from trivet.local.llama.engine import EMBED_TOKENS, Engine
+from trivet.local.settings import LocalSettings
+from trivet.model import About, Model
+from trivet.types import (
+    Chat,
+    Complete,
+    CountTokens,
+    CountTokensResponse,
+    Done,
+    Embed,
+    EmbedResponse,
+    Event,
+    Request,
+    Start,
+    Usage,
+)
+
+MOST_CONTEXT = 8192  # unless a setting says more: the memory of the context is taken when the weights load
+
+
+class Llama(Model):
+    """A GGUF file, loaded at the first request.
+
+    `name` is what `about` and the responses say. The file must have been verified (`trivet.local.weights`). Weights of
+    `adapters` are LoRA files that siblings (`adapted`) switch on.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], settings: LocalSettings | None = None, *, name: str | None = None):
+        self.path = Path(path)
+        self.settings = settings or LocalSettings()
+        self.header = gguf.read(self.path)
+        trained = self.header.context_length or MOST_CONTEXT
+        self.context = self.settings.context or min(trained, MOST_CONTEXT)
+        if self.context > trained:
+            raise ConfigError(f"[local] context is {self.context:,}, and {self.path.name} was trained for {trained:,}")
+        self.engine = Engine(self.path, self.settings, name=name or str(path), context=self.context)
+        self._embedder = Engine(
+            self.path, self.settings, name=name or str(path), context=min(self.context, EMBED_TOKENS), embedding=True
+        )
+        self._adapter: int | None = None
+
+    @property
+    def template(self) -> str | None:
+        return self.settings.chat_template or self.header.chat_template
+
+    @property
+    def about(self) -> About:
+        return About(
+            name=self.engine.name,
+            tasks=("chat", "complete", "count_tokens", "embed") if self.template else ("complete", "embed"),
+            context_tokens=self.context,
+            tools=bool(self.engine.caps.get("supports_tools")) if self.engine.loaded else None,
+            where="embedded",
+            license=self.header.licence,
+        )
+
+    def adapted(self, path: str | os.PathLike[str]) -> Model:
+        """A sibling that shares the weights, with a LoRA adapter (GGUF) switched on. The engine takes adapters
+        only when it loads: raises `ConfigError` afterwards."""
+        if self.engine.loaded:
+            raise ConfigError(f"{self.engine.name} is loaded: name its adapters before its first request")
+        if not Path(path).is_file():
+            raise ConfigError(f"there is no adapter at {path}: name a GGUF file")
+        sibling = object.__new__(_Adapted)
+        sibling.__dict__.update(self.__dict__)
+        sibling._adapter = len(self.engine.adapters)
+        self.engine.adapters.append(str(path))
+        return sibling
+
+    async def stream(self, request: Request) -> AsyncGenerator[Event, None]:
+        self.require(request)
+        answers: Mapping[type[Request], Callable[[Any], AsyncGenerator[Event, None]]] = {
+            Chat: self._chat,
+            Complete: self._complete,
+            CountTokens: self._count,
+            Embed: self._embed,
+        }
+        async with aclosing(answers[type(request)](request)) as events:
+            async for event in events:
+                yield event
+
+    async def load(self) -> None:
+        """Loads the weights now instead of at the first request. Raises `WeightsError`."""
+        await self.engine.load()
+
+    async def close(self) -> None:
+        await self.engine.close()
+        await self._embedder.close()
+
+    # --- tasks -----------------------------------------------------------------------------------------
+
+    async def _chat(self, request: Chat) -> AsyncGenerator[Event, None]:
+        limits = await self._limits()
+        body = bodies.chat(request, limits)
+        forced = request.tool_choice is not None and request.tool_choice.mode in ("required", "named")
+        answer = Answer(self.engine.name, forced=forced, logprobs=request.sampling.logprobs)
+        async with aclosing(self._run("chat", body, request.sampling.n, answer)) as events:
+            async for event in events:
+                yield event
+        yield Done(response=answer.chat())
+
+    async def _complete(self, request: Complete) -> AsyncGenerator[Event, None]:
+        body = bodies.complete(request, await self._limits())
+        answer = Answer(self.engine.name, logprobs=request.sampling.logprobs)
+        async with aclosing(self._run("complete", body, request.sampling.n, answer)) as events:
+            async for event in events:
+                yield event
+        yield Done(response=answer.complete())
+
+    async def _run(self, call: Any, body: dict[str, Any], n: int, answer: Answer) -> AsyncGenerator[Event, None]:
+        async with aclosing(self.engine.stream(call, {**body, **self._loras()}, slots=n)) as chunks:
+            async for chunk in chunks:
+                for event in answer.events(chunk):
+                    yield event
+        if not answer.complete_so_far:
+            raise TransportError(f"{self.engine.name}: the engine stopped before its answer was complete; ask again")
+
+    async def _count(self, request: CountTokens) -> AsyncGenerator[Event, None]:
+        body = bodies.conversation(request, await self._limits())
+        body.pop("json_schema", None)  # it decides the answer, not the prompt
+        counted = await self.engine.ask("/v1/chat/completions/input_tokens", body)
+        yield Done(response=CountTokensResponse(model=self.engine.name, input_tokens=counted["input_tokens"]))
+
+    async def _embed(self, request: Embed) -> AsyncGenerator[Event, None]:
+        """The mean of the last layer's states, at length 1. One text at a time: between two it can be cancelled."""
+        bodies.refuse_extras(request, self.engine.name)
+        own = self.header.embedding_length
+        if request.dimensions is not None and request.dimensions != own:
+            raise UnsupportedError(
+                f"{self.engine.name} makes vectors of {own} dimensions and cannot shorten them: leave `dimensions` out",
+                field="dimensions",
+            )
+        vectors, tokens = [], 0
+        for i, text in enumerate(request.texts):
+            if not text:
+                raise RequestError(f"input[{i}] is empty: there is nothing to embed", field=f"input[{i}]")
+            counted = await self._embedder.ask("/tokenize", {"content": text, "add_special": True})
+            if len(counted["tokens"]) > self._embedder.context:
+                raise self._embedder.too_long(len(counted["tokens"]))
+            answer = await self._embedder.embed(text)
+            vectors.append(tuple(answer["data"][0]["embedding"]))
+            tokens += answer["usage"]["prompt_tokens"]
+        usage = Usage(uncached_input_tokens=tokens, cache_read_tokens=0, cache_write_tokens=0, output_tokens=0)
+        yield Start(model=self.engine.name)
+        yield Done(response=EmbedResponse(model=self.engine.name, vectors=tuple(vectors), usage=usage))
+
+    async def _limits(self) -> bodies.Limits:
+        await self.engine.load()
+        return bodies.Limits(self.engine.name, self.engine.slots.total, self.engine.caps, self.header.chat_template)
+
+    def _loras(self) -> dict[str, Any]:
+        """A scale for every adapter, in every request: one that says nothing gets answers from the cache of whichever
+        adapter was on before (llama.cpp's own flaw)."""
+        count = len(self.engine.adapters)
+        return {"lora": [{"id": i, "scale": float(i == self._adapter)} for i in range(count)]} if count else {}
+
+
+class _Adapted(Llama):
+    """A sibling with an adapter; closing it leaves the shared weights to the model that it came from."""
+
+    async def close(self) -> None:
+        pass

@@ -1,0 +1,44 @@
+"""The provider `local`: embedded models by their name in the catalogue, or by the path of their weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trivet import catalog
+from trivet.local import weights
+from trivet.local.settings import LocalSettings
+from trivet.model import Model, Provider
+
+if TYPE_CHECKING:
+    from trivet.local.llama import Llama
+
+
+class Local(Provider):
+    def __init__(self, settings: LocalSettings | None = None) -> None:
+        self.settings = settings or LocalSettings()
+        self.home = weights.home(self.settings.home)
+        self._models: dict[str, Llama] = {}
+
+    def names(self) -> tuple[str, ...]:
+        return tuple(catalog.weights())
+
+    def model(self, name: str) -> Model:
+        """Raises `UnknownModelError`, and `WeightsError` where the weights are not here or not what they should be."""
+        if name not in self._models:
+            self._models[name] = self._open(weights.find(name, self.home), f"local/{name}")
+        return self._models[name]
+
+    def at(self, path: str) -> Model:
+        """The model of a GGUF of the user's own."""
+        file = weights.verify_path(path, self.home)
+        return self._models.setdefault(str(file), self._open(file, path))
+
+    def _open(self, file: Path, name: str) -> Llama:
+        from trivet.local.llama import Llama
+
+        return Llama(file, self.settings, name=name)
+
+    async def close(self) -> None:
+        for model in self._models.values():
+            await model.close()
