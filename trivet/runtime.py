@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
@@ -65,6 +65,11 @@ class Runtime:
         if name not in self._models:
             self._models[name] = self._build(name)
         return self._models[name]
+
+    @property
+    def built(self) -> Mapping[str, Model]:
+        """The models that have been asked for so far, by name."""
+        return self._models
 
     def stream(self, request: Request) -> AsyncGenerator[Event, None]:
         """The events of the model that `request.model` names. Iterate inside `contextlib.aclosing`."""

@@ -13,6 +13,7 @@ from trivet.local import gguf
 from trivet.local.llama import body as bodies
 from trivet.local.llama.answer import Answer
 from trivet.local.llama.engine import EMBED_TOKENS, Engine
+from trivet.local.llama.slots import Slots
 from trivet.local.settings import LocalSettings
 from trivet.model import About, Model
 from trivet.types import (
@@ -67,6 +68,11 @@ class Llama(Model):
             where="embedded",
             license=self.header.licence,
         )
+
+    @property
+    def slots(self) -> Slots:
+        """How many requests it takes at once, and how many it has."""
+        return self.engine.slots
 
     def adapted(self, path: str | os.PathLike[str]) -> Model:
         """A sibling that shares the weights, with a LoRA adapter (GGUF) switched on. The engine takes adapters

@@ -1,0 +1,67 @@
+"""`trivet serve`: the models of a runtime, to any OpenAI or Anthropic client."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+
+def add(subparsers: Any) -> None:
+    parser = subparsers.add_parser(
+        "serve",
+        help="serve models over HTTP",
+        description="Serve models to OpenAI and Anthropic clients. SIGTERM or Ctrl-C ends it when the requests in "
+        "flight are over; a second one, at once.",
+    )
+    parser.add_argument("--host", metavar="H", help="address to listen on (default: 127.0.0.1)")
+    parser.add_argument("--port", metavar="P", type=_port, help="port to listen on; 0 is any free one (default: 8484)")
+    parser.add_argument("--config", metavar="FILE", help="trivet.toml to read (default: ./trivet.toml if it is there)")
+    parser.add_argument(
+        "--key",
+        metavar="KEY",
+        action="append",
+        default=[],
+        help="a key that clients must send, beside those in trivet.toml; env:NAME takes it from a variable, out of "
+        "sight of other users of the machine",
+    )
+    parser.add_argument("--log", action="store_true", help="one line for each request, on standard error")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    from trivet.runtime import Runtime
+    from trivet.server.run import serve
+    from trivet.types import replace
+
+    runtime = Runtime.load(args.config)
+    settings = runtime.config.server
+    settings = replace(
+        settings,
+        host=settings.host if args.host is None else args.host,
+        port=settings.port if args.port is None else args.port,
+        keys=(*settings.keys, *map(_secret, args.key)),
+    )
+    serve(runtime, settings, log=args.log)
+    return 0
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65535:
+        raise argparse.ArgumentTypeError(f"{port} is no port: 0 to 65535")
+    return port
+
+
+def _secret(text: str) -> str:
+    """A key, or the value of the variable that `env:NAME` names."""
+    import os
+
+    from trivet.config import Secret
+    from trivet.errors import ConfigError
+
+    if not text.startswith("env:"):
+        return Secret(text)
+    value = os.environ.get(text.removeprefix("env:"))
+    if not value:
+        raise ConfigError(f"--key {text}: that environment variable is not set. Set it, or pass another key.")
+    return Secret(value)

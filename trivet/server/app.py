@@ -1,0 +1,282 @@
+"""The server as an ASGI application: one table of routes, and what is common to all protocols.
+
+A request is looked at from the outside in: where it comes from, its key, its route, its type, its size, and only then
+its body. An error at any of these is answered in the shape of the protocol whose route it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from trivet import wire
+from trivet.errors import OverloadedError, ProviderError, RequestError, TransportError, TrivetError
+from trivet.model import Model
+from trivet.server import listings
+from trivet.server.exchange import ClientLeft, Exchange, Receive, Scope, Send
+from trivet.server.security import Keys, check_json, check_origin
+from trivet.types import Context, Done, Request, replace, task_name
+from trivet.wire import (
+    Incoming,
+    anthropic,
+    anthropic_count,
+    openai_chat,
+    openai_completions,
+    openai_embeddings,
+    openai_error,
+    openai_responses,
+)
+
+if TYPE_CHECKING:
+    from trivet.runtime import Runtime
+
+__all__ = ["App", "app"]
+
+log = logging.getLogger("trivet.server")
+
+
+class Wire(Protocol):
+    """What a module of `trivet.wire` has."""
+
+    def parse(self, body: bytes, /) -> Incoming: ...
+    def error(self, error: TrivetError, /) -> bytes: ...
+    @property
+    def Renderer(self) -> Callable[[Incoming], wire.Renderer]: ...
+
+
+POST: dict[str, Wire] = {
+    "/v1/chat/completions": openai_chat,
+    "/v1/completions": openai_completions,
+    "/v1/embeddings": openai_embeddings,
+    "/v1/responses": openai_responses,
+    "/v1/messages": anthropic,
+    "/v1/messages/count_tokens": anthropic_count,
+}
+HEALTH, MODELS = "/health", "/v1/models"
+GET = (HEALTH, MODELS, f"{MODELS}/{{id}}")
+
+
+def app(
+    runtime: Runtime,
+    *,
+    keys: Sequence[str] = (),
+    max_body_mb: float = 32,
+    loopback: bool = True,
+    access_log: Callable[[str], None] | None = None,
+) -> App:
+    """An ASGI application in front of `runtime`, which whoever made it closes.
+
+    `loopback` says that it is bound to a loopback address. `access_log` gets a line for each request that is over."""
+    return App(runtime, Keys(keys), int(max_body_mb * 1e6), loopback, access_log)
+
+
+class App:
+    """`state` is what /health says: `warming` until the default model is loaded, `ready`, `draining` at the end;
+    or `degraded`, where the default model cannot be loaded for the reason in `problem`."""
+
+    def __init__(
+        self, runtime: Runtime, keys: Keys, max_body: int, loopback: bool, access_log: Callable[[str], None] | None
+    ) -> None:
+        self.runtime = runtime
+        self.state = "ready"
+        self.problem: str | None = None
+        self._keys, self._max_body, self._loopback, self._access_log = keys, max_body, loopback, access_log
+        self._in_flight: set[Exchange] = set()
+        self._over = asyncio.Event()  # some request is
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            raise RuntimeError(f"trivet speaks HTTP, and not {scope['type']}: run it with ws=none and lifespan=off")
+        exchange = Exchange(scope, receive, send)
+        self._in_flight.add(exchange)
+        try:
+            await self._answer(exchange)
+        finally:
+            self._in_flight.discard(exchange)
+            self._over.set()
+            if self._access_log is not None:
+                self._access_log(_line(exchange))
+
+    async def warm(self) -> None:
+        """Loads the default model where it is embedded, so that no client need wait for that. What keeps it from
+        loading is in `problem`."""
+        self.state = "warming"
+        try:
+            load = getattr(listings.bottom(self.runtime.model(None)), "load", None)
+            if load is not None:
+                await load()
+            state, self.problem = "ready", None
+        except TrivetError as error:
+            state, self.problem = "degraded", error.message
+        if self.state == "warming":  # and not draining by now
+            self.state = state
+
+    async def drain(self, grace_s: float) -> None:
+        """Refuses new requests from now on, and waits until those in flight are over: `grace_s` seconds at most,
+        after which they end with an error."""
+        self.state = "draining"
+        await self._emptied(grace_s)
+        for exchange in list(self._in_flight):
+            exchange.stop(
+                OverloadedError(f"the server is stopping, and its {grace_s:g} s of grace are over: ask again")
+            )
+        await self._emptied(2)  # what is not over by then ends with the process
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._in_flight)
+
+    async def _emptied(self, timeout_s: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while self._in_flight:
+                    self._over.clear()
+                    await self._over.wait()
+
+    async def _answer(self, exchange: Exchange) -> None:
+        """Whatever happens, a client that is still there gets an answer, in the shape that it can read."""
+        try:
+            await exchange.attend(self._route(exchange))
+        except ClientLeft:
+            pass
+        except TrivetError as error:
+            await self._fail(exchange, error)
+        except Exception:
+            log.exception("%s %s %s failed", exchange.id, exchange.method, exchange.path)
+            await self._fail(
+                exchange, TrivetError(f"an error inside trivet: its log has the details, under {exchange.id}")
+            )
+
+    async def _route(self, exchange: Exchange) -> None:
+        check_origin(exchange.headers, loopback=self._loopback)
+        path, protocol = exchange.path, POST.get(exchange.path)
+        if path == HEALTH:
+            _want(exchange, "GET", "HEAD")
+            return await self._health(exchange)
+        exchange.key = self._keys.check(exchange.headers)
+        if self.state == "draining":
+            raise OverloadedError("the server is stopping and takes no new requests: ask again in a moment")
+        if protocol is not None:
+            _want(exchange, "POST")
+            check_json(exchange.headers)
+            await self._ask(exchange, protocol)
+        elif path == MODELS or path.startswith(MODELS + "/"):
+            _want(exchange, "GET", "HEAD")
+            await self._models(exchange, path[len(MODELS) + 1 :])
+        else:
+            routes = ", ".join([f"GET {p}" for p in GET] + [f"POST {p}" for p in POST])
+            raise RequestError(f"there is no route {path}. There are: {routes}", status=404)
+
+    async def _ask(self, exchange: Exchange, protocol: Wire) -> None:
+        """The way of every task: bytes to a request, the request to its model, what comes back to bytes."""
+        incoming = protocol.parse(await exchange.read(self._max_body))
+        renderer = protocol.Renderer(incoming)
+        request = replace(incoming.request, context=Context(id=exchange.id, key=exchange.key))
+        model = self.runtime.model(request.model, paths=False, task=task_name(request))
+        if incoming.stream:
+            exchange.ending = renderer.failure
+            await _stream(exchange, renderer, model, request)
+        else:
+            await exchange.respond(200, renderer.whole(await model.call(request)))
+
+    async def _models(self, exchange: Exchange, name: str) -> None:
+        """All models, or the one called `name`."""
+        theirs = b"anthropic-version" in exchange.headers
+        if name:
+            self.runtime.model(name, paths=False)  # raises where there is none
+            body = listings.anthropic_model(name) if theirs else listings.openai_model(name)
+        else:
+            names = self.runtime.names()
+            body = listings.anthropic_models(names) if theirs else listings.openai_models(names)
+        await exchange.respond(200, msgspec.json.encode(body))
+
+    async def _health(self, exchange: Exchange) -> None:
+        """For everybody whether it is alive, and for those who may ask also what there is. 503 only while draining:
+        before that, requests are taken, and wait for what is not loaded yet."""
+        if self.state == "degraded":
+            await self.warm()  # the weights may be here by now
+        body: dict[str, Any] = {"status": self.state, "live": True, "ready": self.state == "ready"}
+        try:
+            self._keys.check(exchange.headers)
+        except RequestError:
+            pass
+        else:
+            body |= {"problem": self.problem, "in_flight": self.in_flight - 1, **listings.details(self.runtime)}
+        await exchange.respond(503 if self.state == "draining" else 200, msgspec.json.encode(body))
+
+    async def _fail(self, exchange: Exchange, error: TrivetError) -> None:
+        """An error as a status where that is still to be sent, else as the end of the stream."""
+        if exchange.status is not None:
+            await exchange.write(exchange.ending(error), more=False)
+            return
+        headers = _headers(error)
+        if self.state == "draining":
+            headers.append((b"connection", b"close"))
+        await exchange.respond(error.status, _shape(exchange)(error), headers)
+
+
+async def _stream(exchange: Exchange, renderer: wire.Renderer, model: Model, request: Request) -> None:
+    """Sends each event's bytes as they come. Those before the first content wait for it: until then an error is a
+    status, and the model named may still be another one."""
+    held = b""
+    async with aclosing(model.stream(request)) as events:
+        async for event in events:
+            chunk = renderer.event(event)
+            if isinstance(event, Done):
+                return await exchange.write(held + chunk, more=False)
+            if exchange.status is None and not event.content:
+                held += chunk
+            elif chunk or held:
+                await exchange.write(held + chunk)
+                held = b""
+    raise TransportError(f"{model.about.name}: the stream ended before its answer was complete; ask again")
+
+
+def _shape(exchange: Exchange) -> Callable[[TrivetError], bytes]:
+    """The error shape of the route's protocol; elsewhere of the client's."""
+    protocol = POST.get(exchange.path)
+    if protocol is not None:
+        return protocol.error
+    return anthropic.error if b"anthropic-version" in exchange.headers else openai_error.error
+
+
+def _want(exchange: Exchange, *methods: str) -> None:
+    if exchange.method not in methods:
+        raise WrongMethod(f"{exchange.path} takes {' and '.join(methods)}, not {exchange.method}", methods)
+
+
+class WrongMethod(RequestError):
+    status = 405
+
+    def __init__(self, message: str, methods: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.methods = methods
+
+
+def _headers(error: TrivetError) -> list[tuple[bytes, bytes]]:
+    """What an error says beside its body. The official clients ask again on their own after some statuses, and heed
+    `x-should-retry`: weights that are missing will still be missing."""
+    headers = []
+    if error.status == 401:
+        headers.append((b"www-authenticate", b"Bearer"))
+    if isinstance(error, WrongMethod):
+        headers.append((b"allow", ", ".join(error.methods).encode()))
+    if error.status in (408, 409, 429) or error.status >= 500:
+        headers.append((b"x-should-retry", b"true" if error.retry else b"false"))
+    if isinstance(error, ProviderError) and error.retry_after_s is not None:
+        headers.append((b"retry-after", f"{error.retry_after_s:g}".encode()))
+    return headers
+
+
+def _line(exchange: Exchange) -> str:
+    """For the access log. Never the query, in which some clients put their key."""
+    status = "left" if exchange.status is None else exchange.status
+    took_ms = (time.monotonic() - exchange.began) * 1000
+    return f"{exchange.id} {exchange.method} {exchange.path!r} {status} {took_ms:.0f} ms key={exchange.key or '-'}"

@@ -1,0 +1,130 @@
+"""One HTTP request and its answer: the one place where bytes come from the client and go to it."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any
+
+from trivet.errors import RequestError, TrivetError
+
+__all__ = ["ClientLeft", "Exchange", "Receive", "Scope", "Send"]
+
+# ASGI's own types (https://asgi.readthedocs.io/en/latest/specs/www.html).
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Headers = Iterable[tuple[bytes, bytes]]
+
+STREAM = (
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),  # nginx would hold events back
+)
+
+# Neither a model that has everything ready nor the sending need ever wait: after so many writes, others have a turn,
+# and a client that has left is noticed.
+BREATH = 32
+
+
+class ClientLeft(Exception):
+    """The client has closed its connection: there is nobody to answer."""
+
+
+class Exchange:
+    """`id` is ours, never the client's. `headers` are the request's, by lower-case name, where the last of several with
+    one name counts. `status` is None until the head of the answer is sent; `ending` makes an error into the bytes
+    that end a stream under way."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.id = "req_" + secrets.token_hex(12)
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.status: int | None = None
+        self.ending: Callable[[TrivetError], bytes] = lambda error: b""
+        self.key: str | None = None  # the name of the key that it came with
+        self.began = time.monotonic()
+        self._receive, self._send = receive, send
+        self._task: asyncio.Task[Any] | None = None  # what `stop` cancels
+        self._why: Exception | None = None
+        self._writes = 0
+        self._watch: asyncio.Future[None] | None = None
+
+    async def attend(self, work: Awaitable[None]) -> None:
+        """Awaits `work` for as long as nothing calls `stop`, whose error it then raises, after `work` is over."""
+        self._task = asyncio.current_task()
+        try:
+            await work
+        except asyncio.CancelledError:
+            if self._why is None or self._task is None:
+                raise  # somebody else's cancellation
+            self._task.uncancel()
+            raise self._why from None
+        finally:
+            self._task = None
+            if self._watch is not None:
+                self._watch.cancel()
+
+    def stop(self, why: Exception) -> None:
+        """Cancels the work under way; `attend` raises `why`. Nothing happens where no work is, or a second time."""
+        if self._task is not None and self._why is None:
+            self._why = why
+            self._task.cancel()
+
+    async def read(self, limit: int) -> bytes:
+        """The whole body. A client that leaves from then on stops the work with `ClientLeft`.
+
+        Raises `RequestError` 413 for more than `limit` bytes, whether announced or not."""
+        announced = self.headers.get(b"content-length", b"")
+        if announced.isdigit() and int(announced) > limit:
+            raise _too_large(limit)
+        chunks: list[bytes] = []
+        size, more = 0, True
+        while more:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientLeft
+            chunk: bytes = message.get("body", b"")
+            size, more = size + len(chunk), message.get("more_body", False)
+            if size > limit:
+                raise _too_large(limit)
+            chunks.append(chunk)
+        self._watch = asyncio.ensure_future(self._leaving())
+        return b"".join(chunks)
+
+    async def respond(self, status: int, body: bytes, headers: Headers = ()) -> None:
+        """A whole answer, of JSON."""
+        length = str(len(body)).encode()
+        await self._begin(status, (b"content-type", b"application/json"), (b"content-length", length), *headers)
+        await self._send({"type": "http.response.body", "body": body})
+
+    async def write(self, chunk: bytes, *, more: bool = True) -> None:
+        """The next bytes of a stream of server-sent events, the first of which sends the head; without `more`, the
+        last."""
+        if self.status is None:
+            await self._begin(200, *STREAM)
+        await self._send({"type": "http.response.body", "body": chunk, "more_body": more})
+        self._writes += 1
+        if more and self._writes % BREATH == 0:
+            await asyncio.sleep(0)
+
+    async def _leaving(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self.stop(ClientLeft())
+
+    async def _begin(self, status: int, *headers: tuple[bytes, bytes]) -> None:
+        self.status, id = status, self.id.encode()
+        # The second and third names are where the OpenAI and the Anthropic client look for it.
+        ids = [(b"x-trivet-request-id", id), (b"x-request-id", id), (b"request-id", id)]
+        await self._send({"type": "http.response.start", "status": status, "headers": [*ids, *headers]})
+
+
+def _too_large(limit: int) -> TrivetError:
+    return RequestError(
+        f"the body is larger than the limit of {limit / 1e6:g} MB: send less, or raise max_body_mb under [server]",
+        status=413,
+    )

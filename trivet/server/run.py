@@ -1,0 +1,176 @@
+"""Running the server: the socket, the loop, the signals, and an orderly end.
+
+uvicorn closes its listening socket as soon as it is told to stop, so that new clients are cut off while old ones are
+served. Here the application refuses them first, in words, and uvicorn is told when nothing is left in flight.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Generator
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from trivet.errors import ConfigError
+from trivet.server import found
+from trivet.server.app import App, app
+from trivet.server.security import is_loopback
+
+if TYPE_CHECKING:
+    from trivet.config import ServerSettings
+    from trivet.runtime import Runtime
+
+__all__ = ["bind", "run", "serve"]
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def serve(runtime: Runtime, settings: ServerSettings, *, log: bool = False) -> None:
+    """Serves `runtime` until SIGTERM or Ctrl-C, and closes it. Prints what was found and where it listens; with
+    `log` also a line for each request, on standard error.
+
+    Raises `ConfigError` for an address that it cannot have, and for one that others can reach but that has no key."""
+    loopback = is_loopback(settings.host)
+    if not loopback and not settings.keys:
+        raise ConfigError(
+            f"others can reach {settings.host}, so it takes a key: pass --key env:NAME with the key in that variable, "
+            'or write keys = ["env:NAME"] under [server] in trivet.toml; without one, listen on 127.0.0.1'
+        )
+    access_log = (lambda line: print(line, file=sys.stderr, flush=True)) if log else None
+    application = app(
+        runtime, keys=settings.keys, max_body_mb=settings.max_body_mb, loopback=loopback, access_log=access_log
+    )
+    sock = bind(settings.host, settings.port)
+    show(found.before(runtime, settings))
+    with asyncio.Runner(loop_factory=configure(application).get_loop_factory()) as runner:
+        runner.run(_serve(runtime, settings, application, sock))
+
+
+async def _serve(runtime: Runtime, settings: ServerSettings, application: App, sock: socket.socket) -> None:
+    stop = asyncio.Event()
+    # The port of the socket, which is another one where 0 was asked for.
+    after = found.after(runtime, settings, sock.getsockname()[1])
+    warming = asyncio.ensure_future(_warm(application))
+    try:
+        with signals(stop, application, settings.grace_s):
+            await run(application, sock, stop, grace_s=settings.grace_s, listening=lambda: show(after))
+    finally:
+        warming.cancel()
+        await runtime.close()
+
+
+def configure(application: App) -> uvicorn.Config:
+    """uvicorn with nothing around the application. An idle connection lives longer here than in the clients, which
+    would otherwise ask on one that is being closed."""
+    return uvicorn.Config(
+        application,
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=1,
+    )
+
+
+class _Server(uvicorn.Server):
+    """Tells when it listens, and leaves the signals to us."""
+
+    def __init__(self, config: uvicorn.Config, listening: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._listening = listening
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._listening()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
+async def run(
+    application: App, sock: socket.socket, stop: asyncio.Event, *, grace_s: float, listening: Callable[[], None]
+) -> None:
+    """Serves on `sock` until `stop` is set, then refuses new requests, and ends when those in flight are over."""
+    server = _Server(configure(application), listening)
+    serving = asyncio.ensure_future(server.serve([sock]))
+    stopping = asyncio.ensure_future(stop.wait())
+    await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not serving.done():
+        await application.drain(grace_s)
+        server.should_exit = True
+    await serving
+
+
+@contextlib.contextmanager
+def signals(stop: asyncio.Event, application: App, grace_s: float) -> Generator[None, None, None]:
+    """The first SIGTERM or Ctrl-C sets `stop`; a second one ends the process at once."""
+    loop = asyncio.get_running_loop()
+
+    def first() -> None:
+        if application.in_flight:
+            waiting = f"waiting up to {grace_s:g} s for requests in flight: {application.in_flight}"
+            print(f"stopping: {waiting}; again to end now", file=sys.stderr, flush=True)
+        stop.set()
+
+    def caught(number: int, frame: FrameType | None) -> None:
+        for each in SIGNALS:
+            signal.signal(each, signal.SIG_DFL)
+        loop.call_soon_threadsafe(first)
+
+    before = {number: signal.signal(number, caught) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+async def _warm(application: App) -> None:
+    await application.warm()
+    if application.problem is not None:
+        print(f"not ready: {application.problem}", file=sys.stderr, flush=True)
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket that is bound to the address. Raises `ConfigError` where it cannot be."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        sock = socket.socket(family, kind, protocol)
+    except (OSError, UnicodeError) as error:
+        raise ConfigError(f"there is no address {host!r} to listen on ({error}): choose one with --host") from None
+    try:
+        if os.name == "posix":  # elsewhere it would share a port that is in use
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(address)
+    except OSError as error:
+        sock.close()
+        if error.errno == errno.EADDRINUSE:
+            what, choose = f"port {port} on {host} is in use", "stop what uses it, or choose another with --port"
+        elif error.errno == errno.EACCES:
+            what, choose = f"port {port} on {host} needs privileges", "choose one above 1023 with --port"
+        else:
+            what, choose = f"cannot listen on {host} port {port} ({error.strerror})", "choose another with --host"
+        raise ConfigError(f"{what}: {choose}") from None
+    return sock
+
+
+def show(lines: list[str]) -> None:
+    print("\n".join(lines), flush=True)

@@ -1,0 +1,104 @@
+"""Who may ask: keys, and on loopback no web page that the user happens to have open.
+
+Without keys, anything that runs on this machine may ask. A page in a browser runs here too, and it must not spend the
+user's money: it cannot forge the `Host` header (which gives DNS rebinding away) or the `Origin` header, and it
+cannot send `application/json` to another origin without asking first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+from collections.abc import Mapping, Sequence
+from urllib.parse import urlsplit
+
+from trivet.errors import ConfigError, RequestError
+
+__all__ = ["Keys", "check_json", "check_origin", "is_loopback"]
+
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+
+
+class Keys:
+    """The keys that open the server, kept as SHA-256 digests. Without any, everybody may come in."""
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        for n, key in enumerate(keys, 1):
+            if not key.strip():
+                raise ConfigError(f"key {n} of the server is empty: give it a value, or leave it out")
+        self._digests = [hashlib.sha256(key.encode()).digest() for key in keys]
+
+    def __len__(self) -> int:
+        return len(self._digests)
+
+    def check(self, headers: Mapping[bytes, bytes]) -> str | None:
+        """The name of the client's key, `key-1` being the first; None where no key is needed.
+
+        Raises `RequestError` 401 for a wrong key and for none."""
+        if not self._digests:
+            return None
+        name = None
+        sent = _sent(headers)
+        for given in sent:
+            digest = hashlib.sha256(given).digest()
+            for n, known in enumerate(self._digests, 1):  # all of them: the time taken says nothing
+                if hmac.compare_digest(digest, known):
+                    name = f"key-{n}"
+        if name is None:
+            what = "the key is not one of this server's" if sent else "this server wants a key"
+            raise RequestError(f"{what}: send one as `Authorization: Bearer KEY` or `x-api-key: KEY`", status=401)
+        return name
+
+
+def _sent(headers: Mapping[bytes, bytes]) -> list[bytes]:
+    """The keys in a request's headers, in the places where the protocols' clients put them."""
+    scheme, _, bearer = headers.get(b"authorization", b"").partition(b" ")
+    keys = [bearer.strip()] if scheme.lower() == b"bearer" else []
+    return [key for key in (*keys, headers.get(b"x-api-key", b"").strip()) if key]
+
+
+def check_origin(headers: Mapping[bytes, bytes], *, loopback: bool) -> None:
+    """Raises `RequestError` 403 for a `Host` that is not loopback where the server is, and for a foreign `Origin`:
+    one that is not loopback either, or, on another address, not the `Host` itself."""
+    host = headers.get(b"host", b"").decode("latin-1").lower()
+    if loopback and not is_loopback(_name(host)):
+        raise RequestError(f"the Host header {host!r} is not this machine: ask http://127.0.0.1 itself", status=403)
+    origin = headers.get(b"origin")
+    if origin is None:
+        return
+    text = origin.decode("latin-1").lower()
+    scheme, _, place = text.partition("://")
+    port = _DEFAULT_PORTS.get(scheme, "")
+    if is_loopback(_name(place)) if loopback else bool(place) and place.removesuffix(port) == host.removesuffix(port):
+        return
+    raise RequestError(f"requests from the web page {text!r} are refused: ask from a program instead", status=403)
+
+
+def check_json(headers: Mapping[bytes, bytes]) -> None:
+    """Raises `RequestError` 415 unless the body is said to be JSON."""
+    kind = headers.get(b"content-type", b"").decode("latin-1")
+    if kind.partition(";")[0].strip().lower() != "application/json":
+        raise RequestError(f"content-type is {kind!r}: send JSON, and say `content-type: application/json`", status=415)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a name or an address without a port means this machine and no other."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _name(place: str) -> str:
+    """`[::1]:8484` -> `::1`; an empty string for what is no HOST[:PORT]."""
+    try:
+        split = urlsplit(f"//{place}")
+        if split.netloc != place or "@" in place:
+            return ""
+        split.port  # noqa: B018  # raises where it is no number
+        return split.hostname or ""
+    except ValueError:
+        return ""
