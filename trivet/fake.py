@@ -38,6 +38,7 @@ from trivet.types import (
     Response,
     Start,
     TextDelta,
+    ThinkingDelta,
     ToolCall,
     ToolCallDelta,
     Usage,
@@ -143,6 +144,8 @@ class Fake(Model):
             elif isinstance(piece, ToolCall):
                 part, inside_text = part + 1, False
                 piece = ToolCallDelta(id=piece.id, name=piece.name, arguments=piece.arguments, part=part)
+            if isinstance(piece, TextDelta | ThinkingDelta | ToolCallDelta):
+                part, inside_text = max(part, piece.part), isinstance(piece, TextDelta)
             if isinstance(piece, Event):
                 collector.add(piece)
                 yield piece
