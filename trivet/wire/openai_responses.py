@@ -1,0 +1,171 @@
+"""OpenAI's Responses, as a server: a client's request read, and (`openai_responses_answer`) its answer written.
+
+Read in full: every field of the protocol is a field of `Chat`, stands in `extra` for a model that knows it, or is
+refused here. No response is stored: every answer says `store: false`, whatever the request says of `store`, whose
+default is true. What builds on a store (`previous_response_id`, `conversation`, `prompt`, `background`) goes to
+`extra`, so that a model without one refuses it by its name.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from trivet.errors import RequestError
+from trivet.types import Chat, Output, Sampling, Source, Tool, ToolChoice, replace, system
+from trivet.wire import Incoming
+from trivet.wire.fields import Fields, drop_defaults, read_object, rest
+from trivet.wire.openai_error import error
+from trivet.wire.openai_responses_answer import Renderer
+from trivet.wire.openai_responses_items import read_input
+from trivet.wire.sampling import bounded
+
+__all__ = ["PROTOCOL", "Renderer", "error", "parse"]
+
+PROTOCOL = "openai-responses"
+_DEFAULTS = {
+    "background": False,
+    "service_tier": "auto",
+    "truncation": "disabled",
+    "metadata": {},
+    "reasoning": {},
+}
+_ELSEWHERE = ("previous_response_id", "conversation", "prompt")  # where there may be an input that is not here
+_LOGPROBS = "message.output_text.logprobs"
+_ENCRYPTED = "reasoning.encrypted_content"  # ours are always there where a model gave any
+
+
+def parse(body: bytes) -> Incoming:
+    """A request's JSON body as a `Chat`. Raises `RequestError` with the path of the field at fault."""
+    data = read_object(body)
+    echo = dict(data.left)
+    drop_defaults(data, _DEFAULTS)
+    data.take("store", bool)
+    stream = _stream(data)
+    sampling = _sampling(data)
+    tools = _tools(data)
+    instructions = data.take("instructions", str)
+    messages = read_input(data)
+    if not messages and not any(data.has(name) for name in _ELSEWHERE):
+        raise RequestError("input is missing: a response needs a text, or at least one item", field="input")
+    request = Chat(
+        model=data.need("model", str),
+        messages=(*([system(instructions)] if instructions else []), *messages),
+        tools=tools,
+        tool_choice=_tool_choice(data, tools),
+        output=_output(data),
+        sampling=sampling,
+        source=Source(protocol=PROTOCOL, body=body),
+        extra=data.rest(),  # last: what nothing above has taken
+    )
+    return Incoming(request=request, stream=stream, body=echo)
+
+
+def _stream(data: Fields) -> bool:
+    """`stream`. What is left of its options goes back into `data`: padding against eavesdroppers is not ours."""
+    stream, options = data.take("stream", bool, False), data.object("stream_options")
+    if options is not None:
+        drop_defaults(options, {"include_obfuscation": False})
+        if left := options.rest():
+            data.left["stream_options"] = left
+    return stream
+
+
+def _sampling(data: Fields) -> Sampling:
+    include = data.take("include", list[str], [])
+    if others := [i for i in include if i not in (_LOGPROBS, _ENCRYPTED)]:
+        data.left["include"] = others
+    top = data.take("top_logprobs", int)
+    values = {
+        "max_tokens": data.take("max_output_tokens", int),
+        "temperature": data.take("temperature", float),
+        "top_p": data.take("top_p", float),
+        "logprobs": (top or 0) if top or _LOGPROBS in include else None,
+    }
+    return bounded(values, {"max_tokens": "max_output_tokens", "logprobs": "top_logprobs"})
+
+
+def _output(data: Fields) -> Output | None:
+    """`text.format`. What nobody took of `text` goes back into `data`, for `extra`."""
+    text = data.object("text")
+    if text is None:
+        return None
+    drop_defaults(text, {"verbosity": "medium"})
+    form, output = text.object("format"), None
+    if form is not None:
+        path, kind = form.at("type"), form.need("type", str)
+        if kind == "json_object":
+            output = Output()
+        elif kind == "json_schema":
+            output = Output(
+                schema=form.need("schema", dict[str, Any]),
+                name=form.need("name", str),
+                description=form.take("description", str),
+                strict=form.take("strict", bool),
+            )
+        elif kind != "text":
+            raise RequestError(f"{path} is {kind!r}, must be text, json_object or json_schema", field=path)
+    if left := rest(text, format=form):
+        data.left["text"] = left
+    return output
+
+
+# --- tools -----------------------------------------------------------------------------------------------------
+
+
+def _tools(data: Fields) -> tuple[Tool, ...]:
+    """The functions, and the custom tools. A provider's own tools stay in `data`, for `extra`."""
+    ours, others = [], []
+    for t in data.objects("tools"):
+        kind = t.need("type", str)
+        if kind in ("function", "custom"):
+            ours.append(_tool(t, kind))
+        else:
+            others.append({"type": kind, **t.left})
+    if others:
+        data.left["tools"] = others
+    return tuple(ours)
+
+
+def _tool(t: Fields, kind: str) -> Tool:
+    """A custom tool's arguments are not JSON, which no field here says: `extra` does."""
+    drop_defaults(t, {"allowed_callers": ["direct"], "defer_loading": False, "async": False})
+    name, description = t.need("name", str), t.take("description", str)
+    if kind == "custom":
+        return Tool(name=name, description=description, extra={"type": kind, **t.rest()})
+    parameters, strict = t.take("parameters", dict[str, Any]), t.take("strict", bool)
+    tool = Tool(name=name, description=description, strict=strict, extra=t.rest())
+    return tool if parameters is None else replace(tool, parameters=parameters)
+
+
+def _tool_choice(data: Fields, tools: tuple[Tool, ...]) -> ToolChoice | None:
+    """`tool_choice` and `parallel_tool_calls`. A choice among some tools, or of a provider's own, is for `extra`."""
+    parallel = data.take("parallel_tool_calls", bool)
+    value = data.left.get("tool_choice")
+    if value is None or (
+        isinstance(value, dict) and isinstance(value.get("type"), str) and value["type"] != "function"
+    ):
+        return None if parallel is None else ToolChoice(parallel=parallel)
+    others = data.has("tools")  # a provider's own, whose names are not known here
+    if isinstance(value, dict):
+        choice = _named(Fields(value, "tool_choice"), tools, others, parallel)
+    elif value in ("auto", "none", "required"):
+        choice = ToolChoice(mode=value, parallel=parallel)
+    else:
+        raise RequestError(
+            f"tool_choice is {value!r}, must be auto, none, required or an object that names a tool",
+            field="tool_choice",
+        )
+    if choice.mode in ("required", "named") and not tools and not others:
+        raise RequestError("tool_choice asks for a call but there are no tools: send tools too", field="tool_choice")
+    del data.left["tool_choice"]
+    return choice
+
+
+def _named(value: Fields, tools: tuple[Tool, ...], others: bool, parallel: bool | None) -> ToolChoice:
+    value.need("type", str)
+    path, name = value.at("name"), value.need("name", str)
+    if tools and not others and name not in [t.name for t in tools]:
+        raise RequestError(f"{path} is {name!r}, which is none of the tools: name one of them", field=path)
+    for unknown in value.left:
+        raise RequestError(f"tool_choice: unknown field {unknown!r}, leave it out", field="tool_choice")
+    return ToolChoice(mode="named", name=name, parallel=parallel)
