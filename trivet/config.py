@@ -229,10 +229,13 @@ class _Place:
 
 
 def _read(path: Path) -> dict[str, Any]:
+    text = ""
     try:
-        return tomllib.loads(path.read_text("utf-8-sig"))
+        text = path.read_text("utf-8-sig")
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}.") from None
+        where = f"at line {len(text.splitlines())}, the end"
+        raise ConfigError(f"{path} is not valid TOML: {error}.".replace("at end of document", where)) from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not UTF-8 text, which TOML must be: byte {error.start} is wrong.") from None
     except FileNotFoundError:

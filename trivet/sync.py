@@ -18,7 +18,7 @@ import os
 import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from contextlib import aclosing
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Any, Generic, TypeVar, cast
 
@@ -31,63 +31,89 @@ __all__ = ["Bridge", "Job", "Stream", "bridge", "close"]
 
 T = TypeVar("T")
 Say = Callable[[Any], None]
+LOOK_S = 0.5  # how often a wait looks around: a Ctrl-C just before it began to block is seen only then
 CLOSING_S = 10.0  # the longest that models may take to close
 
 
 class Job(Generic[T]):
     """A coroutine at work on the bridge's loop. `work(say)` makes it; what it says comes out of `take`, and when it
-    is over, the finished task does, each time."""
+    is over, the finished task does, each time.
 
-    def __init__(self, bridge: Bridge, work: Callable[[Say], Coroutine[Any, Any, T]], *, last: bool = False) -> None:
+    Ctrl-C may come between any two steps of the main thread. So a job is made first, then held by somebody who will
+    `stop` it, and only then started.
+    """
+
+    def __init__(self, bridge: Bridge, work: Callable[[Say], Coroutine[Any, Any, T]]) -> None:
+        bridge.refuse_own_thread()
         self._bridge = bridge
+        self._work = work
         self._said: SimpleQueue[Any] = SimpleQueue()
         self._over = threading.Event()
         self._task: asyncio.Task[T] | None = None
-        bridge.submit(lambda: self._begin(work), last=last)
 
-    def _begin(self, work: Callable[[Say], Coroutine[Any, Any, T]]) -> None:
-        self._task = asyncio.get_running_loop().create_task(work(self._said.put))
-        self._task.add_done_callback(self._end)
+    def run(self, *, last: bool = False) -> T:
+        """From start to end. Leaving it by an exception (Ctrl-C) cancels the job and waits until it is over."""
+        try:
+            self.start(last=last)
+            return self.result()
+        except BaseException:
+            self.stop()
+            raise
 
-    def _end(self, task: asyncio.Task[T]) -> None:
-        self._over.set()
-        self._said.put(task)
+    def start(self, *, last: bool = False) -> None:
+        try:
+            self._bridge.submit(self._begin, last=last)
+        except TrivetError:
+            self._over.set()
+            raise
 
     def take(self) -> Any:
-        """The next thing said, or the finished task. Leaving this by an exception (Ctrl-C) cancels the job."""
+        """The next thing said, or the finished task."""
         self._bridge.refuse_lost()
-        if self._over.is_set() and self._said.empty():
-            return self._task
-        try:
-            item = self._said.get()
+        while True:
+            try:
+                item = self._said.get(timeout=LOOK_S)
+            except Empty:
+                continue
             if item is self._task:
                 self._said.put(item)  # for whoever asks next, perhaps in another thread
             return item
-        except BaseException:
-            self.cancel()
-            self.wait()
-            raise
-
-    def wait(self) -> None:
-        """Until the job is over."""
-        self._bridge.refuse_lost()
-        self._over.wait()
 
     def result(self) -> T:
-        """What the coroutine returned, of one that says nothing; what it raised is raised here."""
+        """What the coroutine returned, once all that it said has been taken; what it raised is raised here."""
         task: asyncio.Task[T] = self.take()
         if task.cancelled():
-            raise TrivetError("trivet was closed while the request was under way.")
+            raise TrivetError("The request was cancelled: trivet, or its stream, was closed.")
         return task.result()
 
     def cancel(self) -> None:
         """Asks for an end and does not wait, so that a finaliser may call it in any thread."""
         if not self._bridge.lost:
             with contextlib.suppress(RuntimeError):  # the loop is closed, and the job with it
-                self._bridge.loop.call_soon_threadsafe(self._stop)
+                self._bridge.loop.call_soon_threadsafe(self._halt)
 
-    def _stop(self) -> None:
-        if self._task is not None:
+    def stop(self) -> None:
+        """Cancels what is still under way and waits until it is over."""
+        if not self._over.is_set() and not self._bridge.lost:
+            self.cancel()
+            while not self._over.wait(LOOK_S) and self._bridge.is_alive():
+                pass
+
+    # on the loop
+
+    def _begin(self) -> None:
+        if not self._over.is_set():
+            self._task = asyncio.get_running_loop().create_task(self._work(self._said.put))
+            self._task.add_done_callback(self._end)
+
+    def _end(self, task: asyncio.Task[T]) -> None:
+        self._said.put(task)
+        self._over.set()
+
+    def _halt(self) -> None:
+        if self._task is None:
+            self._over.set()  # and `_begin` lets it be
+        else:
             self._task.cancel()
 
 
@@ -98,10 +124,11 @@ class Stream(Iterator[str]):
     """
 
     def __init__(self, bridge: Bridge, open: Callable[[], AsyncGenerator[Event, None]]) -> None:
-        self._over = True  # as long as there is no job to cancel
+        self._over = True  # for `__del__`, as long as there is no job
         self._response: Response | None = None
         self._job = Job(bridge, lambda say: _pump(open, say))
         self._over = False
+        self._job.start()
 
     def __next__(self) -> str:
         if self._over:
@@ -112,7 +139,7 @@ class Stream(Iterator[str]):
                 return piece
             self._response = self._job.result()
         except BaseException:
-            self._over = True
+            self.close()
             raise
         self._over = True
         raise StopIteration
@@ -129,8 +156,7 @@ class Stream(Iterator[str]):
         """Cancels what is still under way and waits until the model is free. Closing twice is fine."""
         if not self._over:
             self._over = True
-            self._job.cancel()
-            self._job.wait()
+            self._job.stop()
 
     def __enter__(self) -> Stream:
         return self
@@ -175,18 +201,23 @@ class Bridge:
         asyncio.set_event_loop(self.loop)
         self.loop.run_forever()
 
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
+
     def submit(self, begin: Callable[[], None], *, last: bool = False) -> None:
         """Calls `begin` on the loop, soon. After the `last` one, which cancels those before it, nothing is taken."""
-        if threading.current_thread() is self._thread:
-            raise RuntimeError(
-                "trivet's synchronous functions cannot be called from inside a model or tool that trivet runs: they "
-                "would wait for themselves. Make it an async function that awaits a model's call, or use a thread."
-            )
         with self._lock:
             if self._closing:
                 raise TrivetError("trivet is being closed. Ask again.")
             self._closing = last
             self.loop.call_soon_threadsafe(begin)
+
+    def refuse_own_thread(self) -> None:
+        if threading.current_thread() is self._thread:
+            raise RuntimeError(
+                "trivet's synchronous functions cannot be called from inside a model or tool that trivet runs: they "
+                "would wait for themselves. Make it an async function that awaits a model's call, or use a thread."
+            )
 
     def refuse_lost(self) -> None:
         if self.lost:
@@ -194,7 +225,7 @@ class Bridge:
 
     def run(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Runs a coroutine on the loop to its end."""
-        return Job(self, lambda say: work()).result()
+        return Job(self, lambda say: work()).run()
 
     def runtime(self, config: Config | str | os.PathLike[str] | None) -> Runtime:
         """The runtime of a configuration, made once; on the loop only. Without one: ./trivet.toml, if it was there
@@ -213,7 +244,7 @@ class Bridge:
     def close(self) -> None:
         """Cancels what is under way, closes every model, and ends the thread."""
         try:
-            Job(self, lambda say: self._close_all(), last=True).result()
+            Job(self, lambda say: self._close_all()).run(last=True)
         finally:
             self.loop.call_soon_threadsafe(self.loop.stop)
             self._thread.join(CLOSING_S)
@@ -234,7 +265,6 @@ class Bridge:
 
 _bridge: Bridge | None = None
 _lock = threading.Lock()
-_left_behind: list[Bridge] = []
 
 
 def bridge() -> Bridge:
@@ -257,13 +287,16 @@ def close() -> None:
 
 
 def _after_fork() -> None:
-    """In the child: models and their threads stayed with the parent. What is left of them is kept, since to destroy
-    an engine whose threads are gone would hang."""
+    """In the child: the models' threads stayed with the parent. What is left of models and requests is kept for
+    good, beyond the end of the modules too: to destroy an engine whose threads are gone may hang."""
     global _bridge, _lock
     _lock = threading.Lock()
     if _bridge is not None:
+        import ctypes
+
         _bridge.lost = True
-        _left_behind.append(_bridge)
+        kept = ctypes.py_object((_bridge, asyncio.all_tasks(_bridge.loop)))
+        ctypes.pythonapi.Py_IncRef(kept)
         _bridge = None
 
 

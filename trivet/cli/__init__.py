@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if args.debug:
             raise
-        print(f"trivet: {_line(error)}", file=sys.stderr)
+        print(f"trivet: {line(error)}", file=sys.stderr)
         return 1
 
 
@@ -52,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _line(error: Exception) -> str:
+def line(error: Exception) -> str:
     """An error as one line. What trivet did not raise on purpose is named, and is likely to be a defect."""
     from trivet.errors import TrivetError
 

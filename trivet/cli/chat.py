@@ -83,6 +83,7 @@ def _answer(messages: Any, options: dict[str, Any], pieces: list[str] | None = N
 def _conversation(options: dict[str, Any]) -> int:
     import trivet
     from trivet.api import about
+    from trivet.cli import line
 
     _line_editing()
     model = about(options["model"], config=options["config"])
@@ -97,7 +98,7 @@ def _conversation(options: dict[str, Any]) -> int:
         except KeyboardInterrupt:
             print("(stopped)", file=sys.stderr)
         except trivet.TrivetError as error:
-            print(f"trivet: {error}", file=sys.stderr)
+            print(f"trivet: {line(error)}", file=sys.stderr)
         if said:  # a turn without an answer is forgotten, so that the next question can be asked
             turns += [trivet.user(question), trivet.assistant("".join(said))]
     return 0

@@ -29,13 +29,14 @@ def add(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from trivet.cli import line
     from trivet.runtime import Runtime
 
     runtime = Runtime.load(args.file or args.config)
     problems = runtime.problems()
     print("\n".join(_found(runtime, problems)))
     for error in problems.values():
-        print(f"trivet: {error}", file=sys.stderr)
+        print(f"trivet: {line(error)}", file=sys.stderr)
     return 1 if problems else 0
 
 
