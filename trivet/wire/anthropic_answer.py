@@ -71,7 +71,7 @@ class Renderer:
     def event(self, event: Event) -> bytes:
         """The bytes for one event; those of `Done` end the stream."""
         if isinstance(event, Start):
-            self._model, self._id = (self._model, self._id) if self._begun else (event.model, event.id or self._id)
+            self._model, self._id = event.model, event.id or self._id
         elif isinstance(event, UsageUpdate):
             self._usage = event.usage
         elif isinstance(event, Delta):
