@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 import anthropic
 import httpx2
 import openai
 import pytest
-from servers import Served, serving
+from servers import CEILING_S, Served, read_until, serving
 
 from trivet.fake import Fake
 
@@ -37,6 +39,14 @@ def test_a_body_over_the_limit_is_a_413(served: Served) -> None:
     answer = httpx2.post(f"{served.url}/v1/chat/completions", content=body(100_001), headers=HEADERS)
     assert answer.status_code == 413
     assert "0.1 MB" in answer.json()["error"]["message"]
+
+
+def test_a_body_that_is_announced_as_too_large_is_not_waited_for(served: Served) -> None:
+    place = urlsplit(served.url)
+    head = f"POST /v1/completions HTTP/1.1\r\nHost: {place.netloc}\r\nContent-Type: application/json\r\n"
+    with socket.create_connection((place.hostname, place.port), CEILING_S) as sock:
+        sock.sendall(f"{head}Content-Length: 100001\r\n\r\n".encode())
+        assert read_until(sock, b"0.1 MB").startswith(b"HTTP/1.1 413")
 
 
 def test_a_body_of_unknown_length_over_the_limit_is_a_413(served: Served) -> None:

@@ -103,6 +103,7 @@ def test_a_loopback_host_is_let_in(served: Served, host: str) -> None:
         "localhost.example.com",
         "127.0.0.1.example.com",
         "127.0.0.1@example.com",
+        "example.com@localhost",
         "example.com:127",
         "localhost:x",
         "localhost/",

@@ -15,11 +15,15 @@ from servers import CEILING_S, Served, Watched, ask, serving
 
 from trivet.errors import OverloadedError, RateLimitError, TransportError
 from trivet.fake import CUT, STALL, Fake
+from trivet.server.app import POST
+from trivet.types import Event
+from trivet.wire import openai_chat
 
 MESSAGES = [{"role": "user", "content": "Hi"}]
 SCRIPTS = {
     "pieces": lambda request: ["one", " two"],
     "early": lambda request: RateLimitError("slow down", retry_after_s=7),
+    "empty": lambda request: [],
     "early-cut": lambda request: [CUT],
     "late": lambda request: ["one", TransportError("the upstream is gone")],
     "late-overload": lambda request: ["one", OverloadedError("too much")],
@@ -97,8 +101,34 @@ def test_an_error_before_the_first_content_is_a_status(served: Served, stream: b
     with pytest.raises(openai.RateLimitError, match="slow down") as caught:
         to_openai(served).chat.completions.create(model="early", messages=MESSAGES, stream=stream)
     assert caught.value.response.headers["retry-after"] == "7"
+    with pytest.raises(openai.RateLimitError, match="slow down"):
+        to_openai(served).responses.create(model="early", input="Hi", stream=stream)
     with pytest.raises(anthropic.RateLimitError, match="slow down"):
         to_anthropic(served).messages.create(model="early", max_tokens=9, messages=MESSAGES, stream=stream)
+
+
+class Talkative:
+    """A protocol that has something to say for every event, the `Start` too."""
+
+    parse, error = staticmethod(openai_chat.parse), staticmethod(openai_chat.error)
+
+    class Renderer(openai_chat.Renderer):
+        def event(self, event: Event) -> bytes:
+            return type(event).__name__.encode() + b" "
+
+
+@pytest.mark.parametrize(
+    ("model", "status", "text"),
+    [("pieces", 200, "Start TextDelta TextDelta Done "), ("empty", 200, "Start Done "), ("early", 429, None)],
+)
+def test_what_comes_before_content_is_held_back(
+    served: Served, monkeypatch: pytest.MonkeyPatch, model: str, status: int, text: str | None
+) -> None:
+    monkeypatch.setitem(POST, "/v1/chat/completions", Talkative)
+    answer = chat(served, model)
+    assert answer.status_code == status
+    if text is not None:
+        assert answer.text == text
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -115,6 +115,9 @@ class App:
             state, self.problem = "ready", None
         except TrivetError as error:
             state, self.problem = "degraded", error.message
+        except Exception:
+            log.exception("the default model could not be loaded")
+            state, self.problem = "degraded", "an error inside trivet: its log has the details"
         if self.state == "warming":  # and not draining by now
             self.state = state
 
@@ -123,10 +126,9 @@ class App:
         after which they end with an error."""
         self.state = "draining"
         await self._emptied(grace_s)
+        late = OverloadedError(f"the server is stopping, and its {grace_s:g} s of grace are over: ask again")
         for exchange in list(self._in_flight):
-            exchange.stop(
-                OverloadedError(f"the server is stopping, and its {grace_s:g} s of grace are over: ask again")
-            )
+            exchange.stop(late)
         await self._emptied(2)  # what is not over by then ends with the process
 
     @property
@@ -150,9 +152,8 @@ class App:
             await self._fail(exchange, error)
         except Exception:
             log.exception("%s %s %s failed", exchange.id, exchange.method, exchange.path)
-            await self._fail(
-                exchange, TrivetError(f"an error inside trivet: its log has the details, under {exchange.id}")
-            )
+            inside = TrivetError(f"an error inside trivet: its log has the details, under {exchange.id}")
+            await self._fail(exchange, inside)
 
     async def _route(self, exchange: Exchange) -> None:
         check_origin(exchange.headers, loopback=self._loopback)
