@@ -22,13 +22,13 @@ from trivet.wire import openai_chat
 MESSAGES = [{"role": "user", "content": "Hi"}]
 SCRIPTS = {
     "pieces": lambda request: ["one", " two"],
-    "early": lambda request: RateLimitError("slow down", retry_after_s=7),
+    "early": lambda request: [RateLimitError("slow down", retry_after_s=7)],
     "empty": lambda request: [],
     "early-cut": lambda request: [CUT],
     "late": lambda request: ["one", TransportError("the upstream is gone")],
     "late-overload": lambda request: ["one", OverloadedError("too much")],
     "cut": lambda request: ["one", CUT],
-    "bug": lambda request: ZeroDivisionError("secret detail"),
+    "bug": lambda request: [ZeroDivisionError("secret detail")],
     "late-bug": lambda request: ["one", ZeroDivisionError("secret detail")],
 }
 
