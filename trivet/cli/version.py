@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-SHOWN = ("xllamacpp", "msgspec", "starlette", "uvicorn", "huggingface_hub")
+SHOWN = ("xllamacpp", "msgspec", "uvicorn", "huggingface_hub")
 
 
 def add(subparsers: Any) -> None:
