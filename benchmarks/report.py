@@ -1,0 +1,42 @@
+"""The table, and the page around it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+
+from benchmarks.pairs import PAIRS, Row
+
+HEAD = """# How fast
+
+Written by `make bench` on {date}; the whole run took {minutes:.1f} minutes.
+
+{machine}
+
+Model: SmolLM2-135M-Instruct, Q4_1, with trivet's default settings. The bare engine is `xllamacpp.Server`, called
+directly with the same parameters: in this process and on the same loaded weights; the server of the HTTP rows has
+weights of its own. All sides take turns in every round, {pairs} rounds or more, each with prompts that no cache has
+seen; all stream, greedily, the same number of tokens. A ratio is that of the speeds within one round: measured is the
+median of the rounds, the spread its quartiles. "bare again" is the bare engine against itself: what chance does here.
+"""
+
+
+def page(rows: Sequence[Row], machine: Mapping[str, str], seconds: float) -> str:
+    facts = "\n".join(f"- {name}: {fact}" for name, fact in machine.items())
+    head = HEAD.format(date=date.today().isoformat(), minutes=seconds / 60, machine=facts, pairs=PAIRS)
+    return f"{head}\n{table(rows)}\n\n## What lost\n\n{lost(rows)}\n"
+
+
+def table(rows: Sequence[Row]) -> str:
+    lines = ["| what | target | measured | quartiles | passed | medians |", "|---|---|---|---|---|---|"]
+    for row in rows:
+        passed = "–" if row.passed is None else "yes" if row.passed else "**no**"
+        lines.append(f"| {row.what} | {row.target} | {row.measured} | {row.spread} | {passed} | {row.detail} |")
+    return "\n".join(lines)
+
+
+def lost(rows: Sequence[Row]) -> str:
+    missed = [row for row in rows if row.passed is False]
+    if not missed:
+        return "Nothing: every target was met."
+    return "\n".join(f"- {r.what}: {r.measured}, the target is {r.target} ({r.detail})." for r in missed)
