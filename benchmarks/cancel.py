@@ -25,16 +25,16 @@ async def in_decode(model: Llama, prompts: Prompts) -> list[Row]:
 
 
 async def in_prefill(model: Llama, prompts: Prompts) -> list[Row]:
-    """Cancelled at another part of the way each time."""
-    cold = time.perf_counter()
-    await _read(model, prompts.new(2000), 1, 1, asyncio.Event())
-    cold = time.perf_counter() - cold
+    """Cancelled at another point of the first thousand tokens each time, of a prompt that goes on beyond them."""
+    begin = time.perf_counter()
+    await _read(model, prompts.new(1000), 1, 1, asyncio.Event())
+    cold = time.perf_counter() - begin
     seconds = []
     for i in range(PAIRS):
         progress("cancelled in prefill", i + 1, PAIRS)
         got = asyncio.Event()
-        task = asyncio.create_task(_read(model, prompts.new(2000), 1, 1, got))
-        await asyncio.sleep(cold * (0.1 + 0.4 * i / PAIRS))
+        task = asyncio.create_task(_read(model, prompts.new(3000), 1, 1, got))
+        await asyncio.sleep(cold * (i + 1) / PAIRS)
         if got.is_set() or not await _busy(model):
             raise RuntimeError("the prompt was over before it was cancelled: the machine has other work, run it again")
         seconds.append(await _cancel(model, task))
