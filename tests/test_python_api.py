@@ -448,6 +448,7 @@ def test_map_asks_the_models_that_requests_name_and_the_given_one_otherwise() ->
     fake = Fake("fake")
     named = trivet.Chat(messages=(trivet.user("x"),), model="local/smollm2")
     assert [r.text for r in trivet.map([named, "y"], model=fake)] == ["1: x", "fake"]
+    assert [r.text for r in trivet.map([named, "y"], model="./x.gguf")] == ["1: x", "from a file"]
 
 
 def test_map_has_as_many_under_way_as_it_is_told() -> None:
