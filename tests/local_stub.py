@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import sys
 
 from trivet import registry
@@ -65,6 +67,9 @@ class LocalStub(Provider):
 
     async def close(self) -> None:
         self.closed += 1
+        if "local/stalls" in self.made and "SLOW_CLOSE" in os.environ:
+            print("closing", flush=True)
+            await asyncio.get_running_loop().create_future()
 
 
 if __name__ == "__main__":

@@ -254,6 +254,24 @@ def test_ctrl_c_stops_an_answer_without_a_traceback() -> None:
     assert (out, err, command.returncode) == (b"\n", b"\n", 130)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_a_second_ctrl_c_ends_at_once_and_without_a_traceback_too() -> None:
+    command = subprocess.Popen(
+        [*STUB, "chat", "Hi", "-m", "local/stalls"],
+        env=ENV | {"SLOW_CLOSE": "1"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert command.stdout is not None
+    assert os.read(command.stdout.fileno(), 100) == b"begun "
+    command.send_signal(signal.SIGINT)
+    assert command.stdout.read(9) == b"\nclosing\n"
+    command.send_signal(signal.SIGINT)
+    out, err = command.communicate(timeout=CEILING_S)
+    assert (out, err, command.returncode) == (b"", b"\n", 130)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="pipes")
 def test_a_reader_that_leaves_is_no_error() -> None:
     command = subprocess.Popen(

@@ -303,6 +303,12 @@ def _after_fork() -> None:
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
-# What is registered last is closed first: models stop before Python waits for the threads that they work in, which
+
+def _close_at_exit() -> None:
+    with contextlib.suppress(KeyboardInterrupt):  # an impatient second Ctrl-C: what is left ends with the process
+        close()
+
+
+# What is registered last is called first: models stop before Python waits for the threads that they work in, which
 # it does before `atexit`.
-getattr(threading, "_register_atexit", atexit.register)(close)
+getattr(threading, "_register_atexit", atexit.register)(_close_at_exit)

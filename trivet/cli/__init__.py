@@ -24,6 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()  # here, where a reader who has gone is no surprise
         return status
     except KeyboardInterrupt:
+        _end_at_the_next_one()
         print(file=sys.stderr)
         return 130
     except BrokenPipeError:
@@ -34,6 +35,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"trivet: {line(error)}", file=sys.stderr)
         return 1
+
+
+def _end_at_the_next_one() -> None:
+    """A second Ctrl-C, while models are closing, ends the process at once, and without a traceback too."""
+    import contextlib
+    import signal
+
+    with contextlib.suppress(ValueError):  # not in the main thread, which alone gets signals
+        signal.signal(signal.SIGINT, lambda number, frame: os._exit(130))
 
 
 def _parser() -> argparse.ArgumentParser:
