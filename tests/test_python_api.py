@@ -434,6 +434,18 @@ def test_map_answers_in_order_with_errors_in_their_places() -> None:
     assert fake.log.count("failed") == 1
 
 
+def test_map_gives_system_and_options_to_questions_and_leaves_requests_as_they_are() -> None:
+    fake, own = Fake(), trivet.Chat(messages=(trivet.user("b"),))
+    trivet.map(["a", own], model=fake, system="Be brief.", max_tokens=3, concurrency=1)
+    asked, left = fake.requests
+    assert asked == trivet.Chat(
+        messages=(trivet.system("Be brief."), trivet.user("a")), sampling=trivet.Sampling(max_tokens=3)
+    )
+    assert left == own
+    with pytest.raises(TypeError, match="did you mean 'max_tokens'"):
+        trivet.map(["a"], model=fake, max_token=3)  # type: ignore[call-arg]
+
+
 def test_map_takes_requests_of_any_task_and_names() -> None:
     answers = trivet.map(
         ["Hi", trivet.Embed(texts=("abc",), model="local/smollm2"), trivet.Chat(messages=(trivet.user("x"),)), "y"],

@@ -158,15 +158,18 @@ def map(
     *,
     concurrency: int = 8,
     model: str | Model | None = None,
+    system: str | None = None,
     progress: bool | None = None,
     config: ConfigLike | None = None,
+    **sampling: Unpack[SamplingOptions],
 ) -> list[Any]:
     """Many requests at once, at most `concurrency` under way. Gives their responses in order, and in the place of
-    one that failed its `TrivetError`. A string is a question for `chat`; `model` is for requests that name none.
+    one that failed its `TrivetError`. A string is a question for `chat`, with `system` and the sampling options given
+    here; other requests have their own. `model` is for requests that name none.
 
     `progress` says whether to show a bar on standard error, None being: where that is a terminal.
     """
-    todo = [_request(item, i) for i, item in enumerate(requests)]
+    todo = [_request(item, i, system, sampling) for i, item in enumerate(requests)]
     if concurrency < 1:
         raise ValueError(f"concurrency is {concurrency}, must be at least 1")
     over = bridge()
@@ -248,9 +251,9 @@ def _sampling(function: str, given: Mapping[str, Any]) -> Sampling:
         raise RequestError(str(error), field=str(error).split()[0]) from None
 
 
-def _request(item: object, i: int) -> Request:
+def _request(item: object, i: int, system: str | None, sampling: Mapping[str, Any]) -> Request:
     if isinstance(item, str):
-        return Chat(messages=(user(item),))
+        return _chat("map", item, system, (), None, None, sampling)
     if isinstance(item, Request):
         return item
     raise TypeError(f"requests are strings and values such as trivet.Chat(...), and [{i}] is {type(item).__name__}")
