@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, help="the engine's threads, on both sides (default: its own choice)")
     arguments = parser.parse_args()
     names = tuple(arguments.names) or SUBJECTS
-    begin, found = time.perf_counter(), machine()
+    begin, found = time.perf_counter(), machine(arguments.threads)
     rows = start_up() if "start-up" in names else []
     model = Local(LocalSettings(threads=arguments.threads)).model(MODEL)
     assert isinstance(model, Llama)

@@ -9,13 +9,15 @@ from importlib.metadata import version
 from pathlib import Path
 
 
-def machine() -> Mapping[str, str]:
+def machine(threads: int | None) -> Mapping[str, str]:
+    """`threads` are the engine's, None for its own choice."""
     return {
         "processor": f"{_processor()}, {os.cpu_count()} cores",
         "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.1f} GiB",
         "system": f"{platform.system()} {platform.release()}",
         "Python": platform.python_version(),
         "versions": ", ".join(f"{name} {version(name)}" for name in ("trivet", "xllamacpp", "starlette", "uvicorn")),
+        "threads of the engine": "its own choice" if threads is None else str(threads),
         "load before": f"{os.getloadavg()[0]:.2f} (mean of the last minute)",
     }
 

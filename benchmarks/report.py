@@ -13,11 +13,12 @@ Written by `make bench` on {date}; the whole run took {minutes:.1f} minutes.
 
 {machine}
 
-Model: SmolLM2-135M-Instruct, Q4_1, with trivet's default settings. The bare engine is `xllamacpp.Server`, called
-directly with the same parameters: in this process and on the same loaded weights; the server of the HTTP rows has
-weights of its own. All sides take turns in every round, {pairs} rounds or more, each with prompts that no cache has
-seen; all stream, greedily, the same number of tokens. A ratio is that of the speeds within one round: measured is the
-median of the rounds, the spread its quartiles. "bare again" is the bare engine against itself: what chance does here.
+Model: SmolLM2-135M-Instruct, Q4_1, with trivet's default settings but for the threads. The bare engine is
+`xllamacpp.Server`, called directly with the same parameters: in this process and on the same loaded weights; the server
+of the HTTP rows has weights of its own. All sides take turns in every round, {pairs} rounds or more, each with prompts
+that no cache has seen; all stream, greedily, the same number of tokens. A ratio is that of the speeds within one round:
+measured is the median of the rounds, the spread its quartiles. "bare again" is the bare engine against itself: what
+chance does here.
 """
 
 
