@@ -29,10 +29,12 @@ SUBJECTS = ("start-up", "decode", "prefill", "at-once", "cancel", "memory")
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", choices=[[], *SUBJECTS], help=", ".join(SUBJECTS))
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(SUBJECTS))
     parser.add_argument("--threads", type=int, help="the engine's threads, on both sides (default: its own choice)")
     arguments = parser.parse_args()
     names = tuple(arguments.names) or SUBJECTS
+    if unknown := set(names) - set(SUBJECTS):
+        parser.error(f"there is no subject {', '.join(sorted(unknown))}: there are {', '.join(SUBJECTS)}")
     begin, found = time.perf_counter(), machine(arguments.threads)
     rows = start_up() if "start-up" in names else []
     model = Local(LocalSettings(threads=arguments.threads)).model(MODEL)
