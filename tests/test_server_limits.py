@@ -83,3 +83,11 @@ def test_the_connection_is_used_again_after_a_413(served: Served) -> None:
     with httpx2.Client(base_url=served.url, headers=HEADERS) as client:
         assert client.post("/v1/chat/completions", content=body(5_000_000)).status_code == 413
         assert client.post("/v1/chat/completions", content=body(1000)).status_code == 200
+
+
+def test_a_body_that_an_upgrade_has_swallowed_is_not_called_bad_json(served: Served) -> None:
+    """Java's own client asks for HTTP/2 in this way."""
+    head = {**HEADERS, "connection": "Upgrade, HTTP2-Settings", "upgrade": "h2c", "http2-settings": "AAEAAEAAAAI"}
+    answer = httpx2.post(f"{served.url}/v1/chat/completions", content=body(1000), headers=head)
+    assert answer.status_code == 400
+    assert "upgrade is 'h2c'" in answer.json()["error"]["message"]

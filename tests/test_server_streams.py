@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from urllib.parse import urlsplit
 
 import anthropic
@@ -16,7 +17,7 @@ from servers import CEILING_S, Served, Watched, ask, serving
 from trivet.errors import OverloadedError, RateLimitError, TransportError
 from trivet.fake import CUT, STALL, Fake
 from trivet.server.app import POST
-from trivet.types import Event
+from trivet.types import Event, Request
 from trivet.wire import openai_chat
 
 MESSAGES = [{"role": "user", "content": "Hi"}]
@@ -31,6 +32,26 @@ SCRIPTS = {
     "bug": lambda request: [ZeroDivisionError("secret detail")],
     "late-bug": lambda request: ["one", ZeroDivisionError("secret detail")],
 }
+
+
+class Closes(Fake):
+    """Takes its time to close itself when its answer is over, and then fails where it is told to."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        super().__init__()
+        self.error = error
+        self.closed_whole = False
+
+    async def stream(self, request: Request) -> AsyncGenerator[Event, None]:
+        try:
+            async for event in super().stream(request):
+                yield event
+        finally:
+            for _ in range(20):
+                await asyncio.sleep(0)
+            self.closed_whole = True
+            if self.error:
+                raise self.error
 
 
 @pytest.fixture(scope="module")
@@ -192,3 +213,23 @@ def test_a_bug_after_content_ends_the_stream_and_tells_no_details(served: Served
     assert "an error inside trivet" in text
     assert "secret detail" not in text
     assert "[DONE]" not in text
+
+
+def test_a_model_closes_itself_in_peace_when_its_answer_is_over() -> None:
+    """Nobody has left, although ASGI says `http.disconnect` then."""
+    closes = Closes()
+    watched = Watched(closes)
+    with serving({"m": watched}) as served:
+        assert "[DONE]" in chat(served, "m").text
+        watched.wait_over()
+    assert closes.closed_whole
+
+
+@pytest.mark.parametrize("error", [TransportError("late"), ZeroDivisionError("late")])
+def test_an_error_after_the_answer_is_not_sent(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
+    watched = Watched(Closes(error))
+    with serving({"m": watched}) as served:
+        assert chat(served, "m").text.endswith("data: [DONE]\n\n")
+        watched.wait_over()
+    assert "ASGI" not in caplog.text  # what uvicorn would say of a second end
+    assert ("ZeroDivisionError" in caplog.text) == isinstance(error, ZeroDivisionError)

@@ -35,8 +35,8 @@ class ClientLeft(Exception):
 
 class Exchange:
     """`id` is ours, never the client's. `headers` are the request's, by lower-case name, where the last of several with
-    one name counts. `status` is None until the head of the answer is sent; `ending` makes an error into the bytes
-    that end a stream under way."""
+    one name counts. `status` is None until the head of the answer is sent, and `over` says whether its last bytes are
+    on their way; `ending` makes an error into the bytes that end a stream under way."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.id = "req_" + secrets.token_hex(12)
@@ -44,6 +44,7 @@ class Exchange:
         self.path: str = scope["path"]
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.status: int | None = None
+        self.over = False
         self.ending: Callable[[TrivetError], bytes] = lambda error: b""
         self.key: str | None = None  # the name of the key that it came with
         self.began = time.monotonic()
@@ -77,7 +78,11 @@ class Exchange:
     async def read(self, limit: int) -> bytes:
         """The whole body. A client that leaves from then on stops the work with `ClientLeft`.
 
-        Raises `RequestError` 413 for more than `limit` bytes, whether announced or not."""
+        Raises `RequestError` 413 for more than `limit` bytes, whether announced or not, and 400 for a body behind a
+        wish for another protocol (Java's own client has one for HTTP/2), which the parser takes as that protocol's."""
+        if b"upgrade" in self.headers and b"upgrade" in self.headers.get(b"connection", b"").lower():
+            kind = self.headers[b"upgrade"].decode("latin-1")
+            raise RequestError(f"upgrade is {kind!r}, and the body is lost with it: ask over HTTP/1.1 from the start")
         announced = self.headers.get(b"content-length", b"")
         if announced.isdigit() and int(announced) > limit:
             raise _too_large(limit)
@@ -99,16 +104,18 @@ class Exchange:
         """A whole answer, of JSON."""
         length = str(len(body)).encode()
         await self._begin(status, (b"content-type", b"application/json"), (b"content-length", length), *headers)
-        await self._send({"type": "http.response.body", "body": body})
+        await self._finish(body)
 
     async def write(self, chunk: bytes, *, more: bool = True) -> None:
         """The next bytes of a stream of server-sent events, the first of which sends the head; without `more`, the
         last."""
         if self.status is None:
             await self._begin(200, *STREAM)
-        await self._send({"type": "http.response.body", "body": chunk, "more_body": more})
+        if not more:
+            return await self._finish(chunk)
+        await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
         self._writes += 1
-        if more and self._writes % BREATH == 0:
+        if self._writes % BREATH == 0:
             await asyncio.sleep(0)
 
     async def _leaving(self) -> None:
@@ -117,10 +124,19 @@ class Exchange:
         self.stop(ClientLeft())
 
     async def _begin(self, status: int, *headers: tuple[bytes, bytes]) -> None:
-        self.status, id = status, self.id.encode()
+        id = self.id.encode()
         # The second and third names are where the OpenAI and the Anthropic client look for it.
         ids = [(b"x-trivet-request-id", id), (b"x-request-id", id), (b"request-id", id)]
         await self._send({"type": "http.response.start", "status": status, "headers": [*ids, *headers]})
+        self.status = status  # only now: where the sending is cancelled, there is still a status to send
+
+    async def _finish(self, chunk: bytes) -> None:
+        """The last bytes. ASGI says `http.disconnect` after them too: nobody has left, and what the model still does
+        to close itself is not to be stopped."""
+        self.over = True
+        if self._watch is not None:
+            self._watch.cancel()
+        await self._send({"type": "http.response.body", "body": chunk})
 
 
 def _too_large(limit: int) -> TrivetError:
