@@ -15,6 +15,7 @@ import pytest
 from servers import CEILING_S, ROOT, Fakes, Served, serving, start_trivet
 
 import trivet
+from trivet.cli import main
 from trivet.config import ServerSettings
 from trivet.errors import ConfigError, WeightsError
 from trivet.fake import Fake
@@ -67,6 +68,19 @@ def test_an_address_that_is_not_here_is_a_config_error(host: str) -> None:
 
 def test_a_key_from_a_variable_that_is_not_set() -> None:
     assert "TRIVET_NO_SUCH" in refused("--port", "0", "--key", "env:TRIVET_NO_SUCH")
+
+
+@pytest.mark.parametrize("option", ["--host", "--key"])
+def test_an_empty_option_is_one_clear_line(option: str) -> None:
+    assert option in refused("--port", "0", option, "")
+
+
+@pytest.mark.parametrize("port", ["abc", "65536", "-1"])
+def test_what_is_no_port_is_a_usage_error(port: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["serve", f"--port={port}"])
+    assert caught.value.code == 2
+    assert f"argument --port: '{port}' is no port: 0 to 65535" in capsys.readouterr().err
 
 
 def test_what_it_prints_at_the_start(tmp_path: Path) -> None:
@@ -180,6 +194,20 @@ def test_health_tries_again_where_the_default_model_could_not_be_loaded() -> Non
                 ready,
                 problem,
             )
+
+
+def test_health_tries_again_only_for_those_who_may_ask() -> None:
+    results: list[Exception | None] = [WeightsError("no weights"), None]
+
+    async def load() -> None:
+        if error := results.pop(0):
+            raise error
+
+    with serving({"m": Loads(load)}, keys=["sesame"]) as served:
+        asyncio.run_coroutine_threadsafe(served.app.warm(), served.loop).result(CEILING_S)
+        assert httpx2.get(f"{served.url}/health").json() == {"status": "degraded", "live": True, "ready": False}
+        mine = httpx2.get(f"{served.url}/health", headers={"x-api-key": "sesame"})
+        assert (mine.json()["status"], mine.json()["problem"]) == ("ready", None)
 
 
 async def test_warming_does_not_undo_draining() -> None:

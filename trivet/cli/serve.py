@@ -29,27 +29,30 @@ def add(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from trivet.errors import ConfigError
     from trivet.runtime import Runtime
     from trivet.server.run import serve
     from trivet.types import replace
 
     runtime = Runtime.load(args.config)
     settings = runtime.config.server
-    settings = replace(
-        settings,
-        host=settings.host if args.host is None else args.host,
-        port=settings.port if args.port is None else args.port,
-        keys=(*settings.keys, *map(_secret, args.key)),
-    )
+    try:
+        settings = replace(
+            settings,
+            host=settings.host if args.host is None else args.host,
+            port=settings.port if args.port is None else args.port,
+            keys=(*settings.keys, *map(_secret, args.key)),
+        )
+    except ValueError as error:
+        raise ConfigError(f"{error}: give --host and --key a value, or leave them out") from None
     serve(runtime, settings, log=args.log)
     return 0
 
 
 def _port(text: str) -> int:
-    port = int(text)
-    if not 0 <= port <= 65535:
-        raise argparse.ArgumentTypeError(f"{port} is no port: 0 to 65535")
-    return port
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: 0 to 65535")
+    return int(text)
 
 
 def _secret(text: str) -> str:

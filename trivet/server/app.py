@@ -201,19 +201,22 @@ class App:
     async def _health(self, exchange: Exchange) -> None:
         """For everybody whether it is alive, and for those who may ask also what there is. 503 only while draining:
         before that, requests are taken, and wait for what is not loaded yet."""
-        if self.state == "degraded":
-            await self.warm()  # the weights may be here by now
-        body: dict[str, Any] = {"status": self.state, "live": True, "ready": self.state == "ready"}
+        details: dict[str, Any] = {}
         try:
             self._keys.check(exchange.headers)
         except RequestError:
             pass
         else:
-            body |= {"problem": self.problem, "in_flight": self.in_flight - 1, **listings.details(self.runtime)}
+            if self.state == "degraded":
+                await self.warm()  # the weights may be here by now; reading them is not for strangers to ask
+            details = {"problem": self.problem, "in_flight": self.in_flight - 1, **listings.details(self.runtime)}
+        body = {"status": self.state, "live": True, "ready": self.state == "ready", **details}
         await exchange.respond(503 if self.state == "draining" else 200, msgspec.json.encode(body))
 
     async def _fail(self, exchange: Exchange, error: TrivetError) -> None:
-        """An error as a status where that is still to be sent, else as the end of the stream."""
+        """An error as a status where that is still to be sent, else as the end of the stream; after that, nothing."""
+        if exchange.over:
+            return
         if exchange.status is not None:
             await exchange.write(exchange.ending(error), more=False)
             return
