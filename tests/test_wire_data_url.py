@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from trivet.errors import RequestError
-from trivet.wire.data_url import is_data_url, read_base64, read_data_url, write_data_url
+from trivet.wire.data_url import is_data_url, read_base64, read_data_url
 
 
 @given(st.binary())
-def test_what_is_written_is_read_again(data: bytes) -> None:
-    url = write_data_url(data, "image/png")
+def test_any_bytes_are_read(data: bytes) -> None:
+    url = f"data:image/png;base64,{base64.b64encode(data).decode()}"
     assert is_data_url(url)
     assert read_data_url(url, "url") == (data, "image/png")
 

@@ -10,7 +10,6 @@ that Anthropic's own pages give such a call; in a stream they are just what the 
 
 from __future__ import annotations
 
-from itertools import takewhile
 from typing import Any
 
 import msgspec
@@ -37,6 +36,7 @@ from trivet.types import (
 )
 from trivet.wire import Incoming, anthropic_error, sse
 from trivet.wire.anthropic_messages import PROVIDER
+from trivet.wire.carry import check_parts, last_opaque
 from trivet.wire.deltas import deltas
 from trivet.wire.ids import fresh_id
 from trivet.wire.in_turn import Delta, Finished, InTurn
@@ -141,15 +141,7 @@ class Renderer:
         """The parts that the stream has not told: all of them where it had no deltas, else the opaque ones at the
         end. Raises `UnsupportedError` where one of those should have come before what was told."""
         parts = _said(response.choices[0].message)
-        if not self._begun:
-            return parts
-        last = list(takewhile(lambda p: isinstance(p, Opaque), reversed(parts)))
-        if len(last) < sum(isinstance(p, Opaque) for p in parts):
-            raise UnsupportedError(
-                "the answer has a block of a server-side tool before its text, which this stream cannot tell any "
-                "more: ask without stream"
-            )
-        return last[::-1]
+        return last_opaque(parts) if self._begun else parts
 
     def _all_at_once(self, part: Part) -> bytes:
         if isinstance(part, Opaque):
@@ -204,14 +196,7 @@ def _ending(choice: Choice) -> dict[str, Any]:
 
 def _said(message: Message) -> list[Part]:
     """The parts that go out. Raises `UnsupportedError` for one that the protocol cannot carry."""
-    for part in message.content:
-        ours = isinstance(part, Text | Thinking | ToolCall) or (isinstance(part, Opaque) and part.provider == PROVIDER)
-        if not ours:
-            kind = part.__struct_config__.tag
-            raise UnsupportedError(
-                f"the answer has a part of type {kind!r}, which Anthropic's messages cannot carry: "
-                "ask over the protocol of the model's own provider"
-            )
+    check_parts(message, "Anthropic's messages", PROVIDER)
     return [p for p in message.content if not (isinstance(p, Text) and not p.text)]
 
 

@@ -29,8 +29,3 @@ def read_data_url(url: str, path: str) -> tuple[bytes, str | None]:
     if parameters and parameters[-1].lower() == "base64":
         return read_base64(data, path), kind.lower() or None
     return unquote_to_bytes(data), kind.lower() or None
-
-
-def write_data_url(data: bytes, media_type: str) -> str:
-    """The inverse, always in base64."""
-    return f"data:{media_type};base64,{binascii.b2a_base64(data, newline=False).decode()}"

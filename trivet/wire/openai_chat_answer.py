@@ -34,11 +34,13 @@ from trivet.types import (
     ToolCallDelta,
 )
 from trivet.wire import Incoming, openai_error, sse
+from trivet.wire.carry import check_parts
 from trivet.wire.deltas import deltas
 from trivet.wire.ids import fresh_id
 from trivet.wire.openai_common import FINISH_REASONS, LOWEST_LOGPROB, write_usage
 
 EMPTY: Extra = {}
+PROTOCOL_NAME = "OpenAI's chat completions"
 
 
 class Renderer:
@@ -110,7 +112,7 @@ class Renderer:
         assert isinstance(response, ChatResponse)
         try:
             for choice in response.choices:
-                _refuse_unsaid(choice.message)
+                check_parts(choice.message, PROTOCOL_NAME)
         except UnsupportedError as e:
             return self.failure(e)
         self._begin(response.model, response.id)
@@ -188,7 +190,7 @@ class _Progress:
 
 
 def _choice(choice: Choice, i: int) -> dict[str, Any]:
-    _refuse_unsaid(choice.message)
+    check_parts(choice.message, PROTOCOL_NAME)
     message = _message(choice.message)
     written = {"index": i, "message": message, "logprobs": _logprobs(choice.logprobs), **_ending(choice)}
     return {**written, "finish_reason": "stop"} if message["refusal"] else written
@@ -248,13 +250,3 @@ def _logprobs(tokens: Sequence[TokenLogprob] | None) -> dict[str, Any] | None:
 
 def _logprob(token: TokenLogprob) -> dict[str, Any]:
     return {"token": token.token, "logprob": max(token.logprob, LOWEST_LOGPROB), "bytes": token.bytes}
-
-
-def _refuse_unsaid(message: Message) -> None:
-    for part in message.content:
-        if not isinstance(part, Text | Thinking | ToolCall):
-            kind = part.__struct_config__.tag
-            raise UnsupportedError(
-                f"the answer has a part of type {kind!r}, which chat completions cannot carry: "
-                "ask over the protocol of the model's own provider"
-            )

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from itertools import takewhile
 from typing import Any
 
 import msgspec
@@ -35,11 +34,12 @@ from trivet.types import (
     Usage,
 )
 from trivet.wire import Incoming, openai_error, sse
+from trivet.wire.carry import check_parts, last_opaque
 from trivet.wire.ids import fresh_id
 from trivet.wire.in_turn import Delta, Finished, InTurn
+from trivet.wire.openai_responses_items import PROVIDER
 from trivet.wire.openai_responses_output import (
     Item,
-    check_parts,
     empty_content,
     empty_item,
     summary_part,
@@ -48,6 +48,7 @@ from trivet.wire.openai_responses_output import (
 )
 
 EMPTY: Extra = {}
+PROTOCOL_NAME = "OpenAI's responses"
 _ECHOED = (
     "instructions",
     "max_output_tokens",
@@ -97,7 +98,7 @@ class Renderer:
         assert isinstance(response, ChatResponse)
         self._id, self._model = response.id or self._id, response.model
         choice = response.choices[0]
-        check_parts(choice.message)
+        check_parts(choice.message, PROTOCOL_NAME, PROVIDER)
         parts, first_text = choice.message.content, _first_text(choice)
         for i, part in enumerate(parts):
             status = _item_status(choice) if i == len(parts) - 1 else "completed"
@@ -240,17 +241,9 @@ class Renderer:
     def _untold(self, choice: Choice) -> list[Part]:
         """The parts that the stream has not told: all of them where it had no deltas, else the opaque ones at the
         end. Raises `UnsupportedError` where one of those should have come before what was told."""
-        check_parts(choice.message)
+        check_parts(choice.message, PROTOCOL_NAME, PROVIDER)
         parts = list(choice.message.content)
-        if not self._begun:
-            return parts
-        last = list(takewhile(lambda p: isinstance(p, Opaque), reversed(parts)))
-        if len(last) < sum(isinstance(p, Opaque) for p in parts):
-            raise UnsupportedError(
-                "the answer has an item of a server-side tool before its text, which this stream cannot tell any "
-                "more: ask without stream"
-            )
-        return last[::-1]
+        return last_opaque(parts) if self._begun else parts
 
     def _all_at_once(self, part: Part, status: str, logprobs: tuple[TokenLogprob, ...]) -> bytes:
         if isinstance(part, Opaque):

@@ -9,25 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from trivet.errors import UnsupportedError
-from trivet.types import Message, Opaque, Part, Text, Thinking, TokenLogprob, ToolCall
+from trivet.types import Opaque, Part, Text, Thinking, TokenLogprob, ToolCall
 from trivet.wire.openai_common import LOWEST_LOGPROB
-from trivet.wire.openai_responses_items import PROVIDER
 
 Item = dict[str, Any]
 _OURS = ("refusal", "phase", "summary")  # what `openai_responses_items` has put into a part's `extra`
-
-
-def check_parts(message: Message) -> None:
-    """Raises `UnsupportedError` for a part that the protocol cannot carry."""
-    for part in message.content:
-        ours = isinstance(part, Text | Thinking | ToolCall) or (isinstance(part, Opaque) and part.provider == PROVIDER)
-        if not ours:
-            kind = part.__struct_config__.tag
-            raise UnsupportedError(
-                f"the answer has a part of type {kind!r}, which OpenAI's responses cannot carry: "
-                "ask over the protocol of the model's own provider"
-            )
 
 
 def write_item(part: Part, id: str, status: str, logprobs: Sequence[TokenLogprob] = ()) -> Item:
