@@ -38,6 +38,7 @@ def client(url: str) -> Iterator[anthropic.Anthropic]:
 def test_a_message_is_whole_with_usage(client: anthropic.Anthropic) -> None:
     answer = client.messages.create(model=MODEL, messages=CAPITAL, max_tokens=40, extra_body=GREEDY)
     assert (answer.type, answer.role, answer.model) == ("message", "assistant", MODEL)
+    assert answer.id.startswith("msg_")
     (block,) = answer.content
     assert block.type == "text"
     assert "Paris" in block.text

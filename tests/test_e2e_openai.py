@@ -185,6 +185,7 @@ def test_completions_go_on_from_plain_text(client: openai.OpenAI) -> None:
     asked: Any = {"model": MODEL, "prompt": "One, two, three, four,", "max_tokens": 8, "temperature": 0}
     whole = client.completions.create(**asked, logprobs=2)
     assert whole.object == "text_completion"
+    assert whole.id.startswith("cmpl-")
     assert "five" in whole.choices[0].text
     assert whole.choices[0].logprobs
     chunks = list(client.completions.create(**asked, stream=True))
@@ -202,6 +203,7 @@ def test_responses_whole_and_streamed(client: openai.OpenAI) -> None:
     whole = client.responses.create(**asked)
     assert whole.status in ("completed", "incomplete")
     assert whole.model == MODEL
+    assert whole.id.startswith("resp_")
     assert "Paris" in whole.output_text
     assert whole.usage
     assert whole.usage.total_tokens == whole.usage.input_tokens + whole.usage.output_tokens

@@ -30,7 +30,6 @@ class Answer:
 
     def __init__(self, model: str, *, forced: bool = False, logprobs: int | None = None) -> None:
         self.model, self.forced, self.logprobs = model, forced, logprobs
-        self.id: str | None = None
         self.collector = Collector()
         self._choices: dict[int, _Choice] = {}
         self._usages: list[Json] = []
@@ -38,8 +37,8 @@ class Answer:
 
     def events(self, chunk: Json) -> Iterator[Event]:
         if not self._started:
-            self._started, self.id = True, chunk.get("id")
-            yield Start(model=self.model, id=self.id)
+            self._started = True
+            yield Start(model=self.model)  # the engine's ids look like OpenAI's: each protocol has its own instead
         progress = chunk.get("prompt_progress")
         if progress is not None:
             if progress["processed"] == progress["total"] and not self._counted:
@@ -66,12 +65,12 @@ class Answer:
     def chat(self) -> ChatResponse:
         reasons, stops = self._ends()
         choices = self.collector.choices(reasons, stops)
-        return ChatResponse(model=self.model, id=self.id, choices=choices, usage=self.usage())
+        return ChatResponse(model=self.model, choices=choices, usage=self.usage())
 
     def complete(self) -> CompleteResponse:
         reasons, stops = self._ends()
         choices = self.collector.text_choices(reasons, stops)
-        return CompleteResponse(model=self.model, id=self.id, choices=choices, usage=self.usage())
+        return CompleteResponse(model=self.model, choices=choices, usage=self.usage())
 
     @property
     def complete_so_far(self) -> bool:
