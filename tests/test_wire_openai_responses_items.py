@@ -233,6 +233,7 @@ def test_an_unknown_field_goes_to_extra_of_what_it_belongs_to() -> None:
         ([OUTPUT | {"output": None}], "input[0].output"),
         ([OUTPUT | {"call_id": None}], "input[0].call_id"),
         ([{"type": "reasoning", "summary": [{"type": "x"}]}], "input[0].summary[0].type"),
+        ([{"type": "reasoning", "summary": [{"text": "x", "z": 1}]}], "input[0].summary[0].z"),
     ],
 )
 def test_a_wrong_input_is_refused_with_its_path(input: Any, field: str) -> None:

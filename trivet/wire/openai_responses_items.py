@@ -119,7 +119,10 @@ def _piece(s: Fields, kind: str) -> str:
     path, found = s.at("type"), s.take("type", str, kind)
     if found != kind:
         raise RequestError(f"{path} is {found!r}, must be {kind}", field=path)
-    return s.need("text", str)
+    text = s.need("text", str)
+    for unknown in s.rest():
+        raise RequestError(f"{s.path}: unknown field {unknown!r}, leave it out", field=s.at(unknown))
+    return text
 
 
 _READERS: dict[str, Callable[[Fields], Part | None]] = {
