@@ -121,7 +121,7 @@ def _piece(s: Fields, kind: str) -> str:
         raise RequestError(f"{path} is {found!r}, must be {kind}", field=path)
     text = s.need("text", str)
     for unknown in s.rest():
-        raise RequestError(f"{s.path}: unknown field {unknown!r}, leave it out", field=s.at(unknown))
+        raise RequestError(f"{s.at(unknown)} is unknown: leave it out", field=s.at(unknown))
     return text
 
 
