@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from engines import llama, tooled
+
+__all__ = ["anyio_backend", "llama", "tooled"]
 
 
 @pytest.fixture(scope="session")

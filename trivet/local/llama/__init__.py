@@ -3,7 +3,7 @@
 model.py    Llama: the contract; one method per task
 body.py     a request as the JSON that the engine takes, and what it cannot honour refused
 tools.py    tool calls: by the model's template, or held by the grammar
-schema.py   which JSON Schemas the engine's grammar really holds
+schema.py   JSON Schemas as grammars; what they cannot hold, refused
 answer.py   the engine's chunks as events
 engine.py   the loaded weights: threads, calls, cancellation, errors
 slots.py    who may go next

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trivet.errors import RequestError, UnsupportedError
-from trivet.local.llama.schema import held
+from trivet.local.llama.schema import grammar
 from trivet.local.llama.tools import call_as_text, described, result_as_text, tool_fields
 from trivet.types import (
     Chat,
@@ -58,8 +58,8 @@ def conversation(request: Conversation, limits: Limits) -> Json:
         body["chat_template_kwargs"] = kwargs
     if request.output is not None:
         schema = request.output.schema
-        body["json_schema"] = {"type": "object"} if schema is None else held(schema, "schema", limits.name)
-    forced = "json_schema" in tools
+        body["grammar"] = grammar({"type": "object"} if schema is None else schema, "schema", limits.name)
+    forced = "grammar" in tools
     tell = [described(request)] if forced and not limits.caps.get("supports_tools") else []
     body["messages"] = _messages(request.messages, tell, limits)
     return body

@@ -79,16 +79,10 @@ class Engine:
         with self._lock:
             if self._closed:
                 raise ConfigError(f"{self.name} has been closed: make a new one")
-            if self._loading is None:
+            if self._loading is None or (self._loading.done() and self._loading.exception() is not None):
                 self._loading = self._side.submit(self._load)
             loading = self._loading
-        try:
-            await asyncio.shield(asyncio.wrap_future(loading))
-        except TrivetError:
-            with self._lock:
-                if self._loading is loading:
-                    self._loading = None
-            raise
+        await asyncio.shield(asyncio.wrap_future(loading))
 
     @property
     def loaded(self) -> bool:
@@ -122,7 +116,7 @@ class Engine:
         if self.settings.threads is not None:
             p.cpuparams.n_threads = p.cpuparams_batch.n_threads = self.settings.threads
         if self.settings.chat_template is not None:
-            p.chat_template = _read(self.settings.chat_template)
+            p.chat_template = template(self.settings.chat_template)
         if self.embedding:
             p.embedding = True
             p.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
@@ -141,8 +135,9 @@ class Engine:
         await asyncio.to_thread(self._stop)
 
     def _stop(self) -> None:
-        self._workers.shutdown(wait=True, cancel_futures=True)
-        self._side.shutdown(wait=True, cancel_futures=True)
+        # What has been handed over runs, and ends itself at once: a call that never ran would keep its slots.
+        self._workers.shutdown(wait=True)
+        self._side.shutdown(wait=True)
         self._server = None
 
     # --- calls -----------------------------------------------------------------------------------------
@@ -156,6 +151,7 @@ class Engine:
         await self.slots.take(slots)
         running = _Running(slots, self)
         try:
+            self._open()
             work = self._server.handle_chat_completions if call == "chat" else self._server.handle_completions
             self._workers.submit(running.run, work, {**body, "stream": True})
         except BaseException:
@@ -176,6 +172,7 @@ class Engine:
         await self.load()
         await self.slots.take(1)
         try:
+            self._open()
             call = asyncio.get_running_loop().run_in_executor(
                 self._workers, self._server.handle_embeddings, {"input": [text]}
             )
@@ -191,6 +188,7 @@ class Engine:
     async def ask(self, path: str, body: Mapping[str, Any]) -> Chunk:
         """A small question to the engine's own port, answered in milliseconds: a count, a template."""
         await self.load()
+        self._open()
         return await asyncio.get_running_loop().run_in_executor(self._side, self._http, path, body)
 
     def _http(self, path: str, body: Mapping[str, Any] | None) -> Chunk:
@@ -204,6 +202,11 @@ class Engine:
             raise self._refused(answer["error"])
         return answer
 
+    def _open(self) -> None:
+        """Between the wait for a slot and the call: raises `TransportError` where `close` came first."""
+        if self._closed:
+            raise self.cut()
+
     # --- errors ----------------------------------------------------------------------------------------
 
     def _refused(self, error: Mapping[str, Any]) -> TrivetError:
@@ -211,7 +214,9 @@ class Engine:
         if error.get("type") == "exceed_context_size_error":
             return self.too_long(error["n_prompt_tokens"])
         if error.get("code") == 400:
-            return RequestError(f"{self.name}: {error.get('message')}")
+            too_large = "parse grammar" in str(error.get("message"))
+            hint = ": its grammar for this schema is too large, or goes round in a circle; ask for less"
+            return RequestError(f"{self.name}: {error.get('message')}{hint if too_large else ''}")
         return ProviderError(
             f"{self.name}: llama.cpp failed: {error.get('message')}",
             provider="local",
@@ -225,6 +230,9 @@ class Engine:
             prompt_tokens=prompt_tokens,
             context_tokens=self.context,
         )
+
+    def cut(self) -> TransportError:
+        return TransportError(f"{self.name} was closed before its answer was complete")
 
     def _failed(self, failure: BaseException) -> BaseException:
         """What the engine raised: ValueError for messages, tools or schemas that its template or grammar refuses."""
@@ -248,7 +256,8 @@ class _Running:
 
     def run(self, work: Callable[[Mapping[str, Any], Callable[[Chunk], bool]], Any], body: Mapping[str, Any]) -> None:
         try:
-            work(body, self._chunk)
+            if not self._over():
+                work(body, self._chunk)
         except BaseException as e:
             self.failure = e
         finally:
@@ -258,15 +267,17 @@ class _Running:
     def _chunk(self, chunk: Chunk) -> bool:
         """True stops the engine, and so does any other truthy value. It swallows what is raised in here, and then its
         answer looks complete: so that is carried out by hand."""
-        if self.left or self._engine._closed:
-            if not self.left:
-                self.failure = TransportError(f"{self._engine.name} was closed before its answer was complete")
-            return True
         try:
-            return not self._put(chunk)
+            return self._over() or not self._put(chunk)
         except BaseException as e:
             self.failure = e
             return True
+
+    def _over(self) -> bool:
+        """Whether nobody wants the answer any more."""
+        if self._engine._closed and not self.left:
+            self.failure = self._engine.cut()
+        return self.left or self._engine._closed
 
     def _put(self, chunk: Chunk | None) -> bool:
         try:
@@ -280,7 +291,8 @@ def _plain(error: BaseException) -> str:
     return re.sub(r"\s+", " ", str(error)).strip() or type(error).__name__
 
 
-def _read(path: str) -> str:
+def template(path: str) -> str:
+    """The text of the `chat_template` setting."""
     try:
         return Path(path).read_text()
     except OSError as e:

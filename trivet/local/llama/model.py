@@ -12,7 +12,7 @@ from trivet.errors import ConfigError, RequestError, TransportError, Unsupported
 from trivet.local import gguf
 from trivet.local.llama import body as bodies
 from trivet.local.llama.answer import Answer
-from trivet.local.llama.engine import EMBED_TOKENS, Engine
+from trivet.local.llama.engine import EMBED_TOKENS, Engine, template
 from trivet.local.llama.slots import Slots
 from trivet.local.settings import LocalSettings
 from trivet.model import About, Model
@@ -30,6 +30,7 @@ from trivet.types import (
     Usage,
 )
 
+CONTEXT_STEP = 256  # the engine rounds a slot's context up to a multiple of this
 MOST_CONTEXT = 8192  # unless a setting says more: the memory of the context is taken when the weights load
 
 
@@ -45,18 +46,17 @@ class Llama(Model):
         self.settings = settings or LocalSettings()
         self.header = gguf.read(self.path)
         trained = self.header.context_length or MOST_CONTEXT
-        self.context = self.settings.context or min(trained, MOST_CONTEXT)
-        if self.context > trained:
-            raise ConfigError(f"[local] context is {self.context:,}, and {self.path.name} was trained for {trained:,}")
+        wanted = self.settings.context or min(trained, MOST_CONTEXT)
+        if wanted > trained:
+            raise ConfigError(f"[local] context is {wanted:,}, and {self.path.name} was trained for {trained:,}")
+        self.context = -(-wanted // CONTEXT_STEP) * CONTEXT_STEP
+        chosen = self.settings.chat_template
+        self.template = self.header.chat_template if chosen is None else template(chosen)
         self.engine = Engine(self.path, self.settings, name=name or str(path), context=self.context)
         self._embedder = Engine(
             self.path, self.settings, name=name or str(path), context=min(self.context, EMBED_TOKENS), embedding=True
         )
         self._adapter: int | None = None
-
-    @property
-    def template(self) -> str | None:
-        return self.settings.chat_template or self.header.chat_template
 
     @property
     def about(self) -> About:
@@ -137,7 +137,7 @@ class Llama(Model):
 
     async def _count(self, request: CountTokens) -> AsyncGenerator[Event, None]:
         body = bodies.conversation(request, await self._limits())
-        body.pop("json_schema", None)  # it decides the answer, not the prompt
+        body.pop("grammar", None)  # it decides the answer, not the prompt
         counted = await self.engine.ask("/v1/chat/completions/input_tokens", body)
         yield Done(response=CountTokensResponse(model=self.engine.name, input_tokens=counted["input_tokens"]))
 
@@ -166,7 +166,7 @@ class Llama(Model):
 
     async def _limits(self) -> bodies.Limits:
         await self.engine.load()
-        return bodies.Limits(self.engine.name, self.engine.slots.total, self.engine.caps, self.header.chat_template)
+        return bodies.Limits(self.engine.name, self.engine.slots.total, self.engine.caps, self.template)
 
     def _loras(self) -> dict[str, Any]:
         """A scale for every adapter, in every request: one that says nothing gets answers from the cache of whichever

@@ -1,81 +1,84 @@
-"""Which JSON Schemas the engine's grammar really holds.
+"""JSON Schemas as grammars for the engine.
 
-llama.cpp turns a schema into a grammar, and passes over what it cannot express, with at most a warning on standard
-error. A schema that is not held is not structured output, so such keywords are refused here, by name and place. The
-lists follow llama.cpp's `json-schema-to-grammar`.
+llama.cpp's own converter passes over many keywords in silence. The engine is built with llguidance (MIT), which knows
+far more of them, and the same library here tells beforehand what it does not: such a schema the engine would answer as
+if there were none. The text comes as `json.dumps` writes it, since white space of the model's choice can go on forever;
+and where a schema lists an object's properties and says nothing of others, there are no others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+import re
+from collections.abc import Mapping
 from typing import Any
 
-from trivet.errors import UnsupportedError
+from trivet.errors import RequestError, UnsupportedError
 
-_SCHEMAS = {"additionalProperties", "items"}  # keywords whose value is a schema
-_LISTS = {"anyOf", "oneOf", "allOf", "prefixItems", "items"}  # … a list of schemas
-_MAPS = {"properties", "$defs", "definitions"}  # … schemas by name
-_HELD = {
-    *("$ref", "type", "const", "enum", "required", "pattern"),
-    *("minLength", "maxLength", "minItems", "maxItems"),
-}
-_ALONE = {"$ref", "anyOf", "oneOf", "const", "enum"}  # the engine looks at nothing else where it finds one of these
-_INTEGERS_ONLY = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}
-# `format` is an annotation by the standard (2020-12, section 7.2.1); the engine holds date, time, date-time and uuid.
-_NOTES = {
-    *("title", "description", "default", "examples", "format", "deprecated", "readOnly", "writeOnly", "discriminator"),
-    *("$schema", "$id", "$comment", "$anchor", "contentEncoding", "contentMediaType"),
-}
+_STYLE = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+_JOINED = {"allOf", "anyOf", "oneOf", "$ref"}  # beside these, properties may be listed in several places
+_OTHERS = {"additionalProperties", "patternProperties", "unevaluatedProperties"}
+_BEYOND_IT = re.compile(r"unimplemented|unknown format|not supported|not present in a registry", re.I)
 
 
-def held(schema: Mapping[str, Any], where: str, model: str) -> Mapping[str, Any]:
-    """The schema, where the grammar holds all that it asks for. Raises `UnsupportedError` with the keyword's path."""
-    for path, keyword in _not_held(schema, where):
+def grammar(schema: Mapping[str, Any], where: str, model: str) -> str:
+    """The grammar of JSON that `schema` accepts, in llguidance's syntax.
+
+    Raises `UnsupportedError` for what the grammar cannot hold, and `RequestError` for what is no schema. `where` is the
+    schema's path in the request.
+    """
+    from llguidance import LLMatcher
+
+    check_bounds(schema, where)
+    plain = _plain(schema)
+    text = json.dumps({**plain, "x-guidance": _STYLE})
+    problem = LLMatcher.validate_grammar(LLMatcher.grammar_from_json_schema(text))
+    if not problem:
+        return f"%llguidance {{}}\nstart: %json {text}"
+    said = " ".join(problem.split())
+    if _BEYOND_IT.search(problem):
         raise UnsupportedError(
-            f"{model}: its grammar does not hold {keyword!r} at {path}, so that an answer could break the schema: "
-            "leave it out and check it afterwards, or name another model",
-            field=path,
+            f"{model}: its grammar does not hold {where} ({said}), so that an answer could break it: "
+            "leave that out and check it afterwards, or name another model",
+            field=where,
         )
-    return schema
+    raise RequestError(f"{where} is not a JSON Schema that an answer can have: {said}", field=where)
 
 
-def _not_held(schema: Any, path: str) -> Iterator[tuple[str, str]]:
-    if not isinstance(schema, Mapping):
-        return  # true, false, or nonsense that the engine refuses itself
-    for first in _ALONE & schema.keys():
-        for keyword in schema.keys() - {first, "type", "$defs", "definitions"} - _NOTES:
-            yield f"{path}.{keyword}", f"{keyword} beside {first}"
-    for keyword, value in schema.items():
-        here = f"{path}.{keyword}"
-        if keyword in _LISTS and isinstance(value, list | tuple):
-            for i, item in enumerate(value):
-                yield from _not_held(item, f"{here}[{i}]")
-        elif keyword in _SCHEMAS:
-            yield from _not_held(value, here)
-        elif keyword in _MAPS and isinstance(value, Mapping):
-            for name, item in value.items():
-                yield from _not_held(item, f"{here}.{name}")
-        elif keyword == "pattern" and not _anchored(value):
-            yield here, f"pattern {value}"
-        elif keyword in _INTEGERS_ONLY and schema.get("type") != "integer":
-            yield here, f"{keyword} of numbers that are not integers"
-        elif keyword not in _HELD | _INTEGERS_ONLY | _NOTES:
-            yield here, keyword
+def check_bounds(schema: Any, path: str) -> None:
+    """Raises `RequestError` for a least number above the most, on which llama.cpp's own converter takes all memory. It
+    sees the tools that a model is free to call."""
+    todo = [schema]
+    while todo:
+        value = todo.pop()
+        if isinstance(value, Mapping):
+            for kind in ("Length", "Items"):
+                low, high = value.get(f"min{kind}"), value.get(f"max{kind}")
+                if isinstance(low, int | float) and isinstance(high, int | float) and low > high:
+                    raise RequestError(f"{path}: min{kind} {low} is above max{kind} {high}", field=path)
+            todo += value.values()
+        elif isinstance(value, list | tuple):
+            todo += value
 
 
-def _anchored(pattern: Any) -> bool:
-    """The engine takes a pattern as the whole string, between ^ and $, and knows no look-around or back-reference."""
-    text = str(pattern)
-    whole = text.startswith("^") and text.endswith("$") and not text.endswith("\\$")
-    return whole and not any(mark in text for mark in ("(?=", "(?!", "(?<", "\\1", "\\b", "\\B", "\\p"))
-
-
-def moved(schema: Any, prefix: str) -> Any:
+def moved(schema: Mapping[str, Any], prefix: str) -> Mapping[str, Any]:
     """The schema for another place in a document, where its root stands at `prefix`: its references point there."""
-    if isinstance(schema, Mapping):
-        out = {k: moved(v, prefix) for k, v in schema.items()}
-        ref = schema.get("$ref")
-        if isinstance(ref, str) and ref.startswith("#"):
-            out["$ref"] = f"#/{prefix}{ref[1:]}"
-        return out
-    return [moved(v, prefix) for v in schema] if isinstance(schema, list | tuple) else schema
+    out: Mapping[str, Any] = _plain(schema, f"#/{prefix}")
+    return out
+
+
+def _plain(value: Any, root: str = "#", *, closed: bool = True) -> Any:
+    """With references from `root`; without what would give them another base, or the library other orders. `closed`
+    objects have no properties but those listed."""
+    if isinstance(value, list | tuple):
+        return [_plain(v, root, closed=closed) for v in value]
+    if not isinstance(value, Mapping):
+        return value
+    closed = closed and not value.keys() & _JOINED
+    out = {k: _plain(v, root, closed=closed) for k, v in value.items() if k not in ("$id", "x-guidance")}
+    ref = out.get("$ref")
+    if isinstance(ref, str) and ref.startswith("#"):
+        out["$ref"] = root + ref[1:]
+    if closed and out.get("type") == "object" and "properties" in out and not out.keys() & _OTHERS:
+        out["additionalProperties"] = False
+    return out

@@ -14,14 +14,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trivet.errors import RequestError, UnsupportedError
-from trivet.local.llama.schema import held, moved
+from trivet.local.llama.schema import check_bounds, grammar, moved
 from trivet.types import Conversation, Tool, ToolCall, ToolResult
 
 Json = dict[str, Any]
 
 
 def tool_fields(request: Conversation, model: str, caps: Mapping[str, bool]) -> Json:
-    """The engine's fields for the request's tools; `json_schema` among them where a call is forced."""
+    """The engine's fields for the request's tools; `grammar` among them where a call is forced."""
     choice = request.tool_choice
     mode = choice.mode if choice is not None else "auto"
     if not request.tools:
@@ -46,7 +46,7 @@ def tool_fields(request: Conversation, model: str, caps: Mapping[str, bool]) -> 
         raise RequestError(
             "a forced tool call leaves no room for structured output: ask for one of them", field="output"
         )
-    return {"json_schema": _one_call(_allowed(request), model), **shown_to(request.tools, caps)}
+    return {"grammar": _one_call(request, model), **shown_to(request.tools, caps)}
 
 
 def shown_to(tools: Sequence[Tool], caps: Mapping[str, bool]) -> Json:
@@ -82,6 +82,7 @@ def _check(tools: Sequence[Tool], model: str) -> None:
         if tool.extra:
             unknown = ", ".join(sorted(tool.extra))
             raise UnsupportedError(f"{model} does not know tools[{i}]: {unknown}", field=f"tools[{i}].{unknown}")
+        check_bounds(tool.parameters, f"tools[{i}].parameters")
         seen.add(tool.name)
 
 
@@ -104,22 +105,22 @@ def _shown(tool: Tool) -> Json:
     return {"type": "function", "function": function}
 
 
-def _one_call(tools: Sequence[Tool], model: str) -> Json:
-    """The schema of a call of one of `tools`. References inside a tool's schema count from that schema."""
-    parameters = {
-        f"tool{i}": moved(held(t.parameters, f"tools[{i}].parameters", model), f"$defs/tool{i}")
-        for i, t in enumerate(tools)
-    }
-    calls = [
-        {
-            "type": "object",
-            "properties": {"name": {"const": tool.name}, "arguments": {"$ref": f"#/$defs/{key}"}},
-            "required": ["name", "arguments"],
-            "additionalProperties": False,
-        }
-        for key, tool in zip(parameters, tools, strict=True)
-    ]
-    return {"anyOf": calls, "$defs": parameters}
+def _one_call(request: Conversation, model: str) -> str:
+    """The grammar of a call of one of the tools. References inside a tool's schema count from that schema."""
+    calls, parameters = [], {}
+    for tool in _allowed(request):
+        i = request.tools.index(tool)
+        grammar(tool.parameters, f"tools[{i}].parameters", model)  # by itself, for an error that names the tool
+        parameters[f"tool{i}"] = moved(tool.parameters, f"$defs/tool{i}")
+        calls.append(
+            {
+                "type": "object",
+                "properties": {"name": {"const": tool.name}, "arguments": {"$ref": f"#/$defs/tool{i}"}},
+                "required": ["name", "arguments"],
+                "additionalProperties": False,
+            }
+        )
+    return grammar({"anyOf": calls, "$defs": parameters}, "tools", model)
 
 
 class CallReader:
