@@ -523,6 +523,20 @@ def test_map_shows_a_bar_where_it_is_told_to(capsys: pytest.CaptureFixture[str])
 # --- for type checkers -------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("ask", [trivet.chat, lambda question, model: list(trivet.stream(question, model=model))])
+@pytest.mark.parametrize("model", [3, Fake, Path("mine.gguf")])
+def test_a_model_that_is_none_is_refused_and_the_default_does_not_answer(
+    ask: Callable[..., object], model: typing.Any
+) -> None:
+    with pytest.raises(TypeError, match=rf"model is a name.* of type {type(model).__name__}"):
+        ask("Hi", model=model)
+
+
+def test_map_refuses_a_single_string() -> None:
+    with pytest.raises(TypeError, match="this is one string"):
+        trivet.map("Hi")
+
+
 def test_signatures_are_there_for_editors() -> None:
     assert list(inspect.signature(trivet.chat).parameters) == [
         "messages", "model", "system", "tools", "tool_choice", "output", "config", "sampling",

@@ -169,6 +169,8 @@ def map(
 
     `progress` says whether to show a bar on standard error, None being: where that is a terminal.
     """
+    if isinstance(requests, str):  # whose letters would be the questions
+        raise TypeError("requests are a list of questions, and this is one string: use trivet.chat, or [question]")
     todo = [_request(item, i, system, sampling) for i, item in enumerate(requests)]
     if concurrency < 1:
         raise ValueError(f"concurrency is {concurrency}, must be at least 1")
@@ -279,6 +281,10 @@ def _events(
 
 
 def _named(request: Request, model: str | Model | None) -> Request:
+    if not isinstance(model, str | Model | None):  # or the default model would answer in its place
+        raise TypeError(
+            f"model is a name, a path as a string, or a trivet.Model, and this is of type {type(model).__name__}"
+        )
     return replace(request, model=model) if isinstance(model, str) and request.model is None else request
 
 
@@ -291,10 +297,12 @@ def _model(over: Bridge, request: Request, model: str | Model | None, config: Co
 def about(model: str | Model | None = None, *, config: ConfigLike | None = None) -> About:
     """What a model is, by its name."""
 
-    async def look() -> About:
-        return (model if isinstance(model, Model) else bridge().runtime(config).model(model)).about
+    over = bridge()
 
-    return bridge().run(look)
+    async def look() -> About:
+        return (model if isinstance(model, Model) else over.runtime(config).model(model)).about
+
+    return over.run(look)
 
 
 async def _each(
