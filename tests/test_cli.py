@@ -273,6 +273,33 @@ def test_a_second_ctrl_c_ends_at_once_and_without_a_traceback_too() -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="pipes")
+@pytest.mark.skipif(os.name == "nt", reason="a Unix shell")
+@pytest.mark.parametrize("command", ["chat Hi", "models"])
+def test_a_closed_standard_output_is_no_error(command: str) -> None:
+    done = subprocess.run(
+        ["/bin/sh", "-c", f'"$@" {command} >&-', "sh", *STUB],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        env=ENV,
+        timeout=CEILING_S,
+    )
+    assert (done.stderr, done.returncode) == ("", 0)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a Unix shell")
+def test_with_a_closed_standard_error_errors_do_not_go_to_standard_output() -> None:
+    done = subprocess.run(
+        ["/bin/sh", "-c", '"$@" chat Hi -m local/fails 2>&-', "sh", *STUB],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        env=ENV,
+        timeout=CEILING_S,
+    )
+    assert (done.stdout, done.returncode) == ("", 1)
+
+
 def test_a_reader_that_leaves_is_no_error() -> None:
     command = subprocess.Popen(
         [*STUB, "chat", "Hi", "-m", "local/long"],

@@ -18,6 +18,7 @@ COMMANDS = ("chat", "serve", "pull", "models", "embed", "config", "version")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command, and returns its exit status."""
+    _open_closed()
     args = _parser().parse_args(argv)
     try:
         status: int = args.run(args)
@@ -35,6 +36,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"trivet: {line(error)}", file=sys.stderr)
         return 1
+
+
+def _open_closed() -> None:
+    """Standard output and error that were closed (`>&-`) go nowhere. As None, `print` would send errors to standard
+    output, and an engine's socket could get their number."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - for the rest of the process
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
 
 
 def _end_at_the_next_one() -> None:
