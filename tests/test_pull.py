@@ -473,6 +473,14 @@ def test_the_folder_is_the_one_that_the_configuration_names(
     assert find("tiny", tmp_path / "elsewhere").exists()
 
 
+def test_a_folder_called_like_the_configuration_is_none(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "trivet.toml").mkdir()
+    assert main(["models"]) == 0
+
+
 def test_a_path_records_the_users_own_file(tiny: Tiny, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     mine = tmp_path / "mine.gguf"
     mine.write_bytes(gguf())

@@ -52,7 +52,7 @@ def folder(config: str | None) -> Path:
     from trivet.local.weights import home
 
     path = Path(config) if config else Path("trivet.toml")
-    if not config and not path.exists():
+    if not config and not path.is_file():  # as `config.find` has it
         return home()  # the usual case, without the cost of reading configuration
     from trivet.config import load
 
