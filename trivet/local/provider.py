@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,8 +32,10 @@ class Local(Provider):
 
     def at(self, path: str) -> Model:
         """The model of a GGUF of the user's own."""
-        file = weights.verify_path(path, self.home)
-        return self._models.setdefault(str(file), self._open(file, path))
+        key = os.path.abspath(os.path.expanduser(path))
+        if key not in self._models:
+            self._models[key] = self._open(weights.verify_path(key, self.home), path)
+        return self._models[key]
 
     def _open(self, file: Path, name: str) -> Llama:
         from trivet.local.llama import Llama

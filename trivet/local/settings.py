@@ -8,11 +8,11 @@ from trivet.types import Value
 class LocalSettings(Value, frozen=True, kw_only=True):
     """How embedded models run.
 
-    `threads` is the number of CPU threads, None being one per physical core; `context` the tokens that the requests
-    under way have together, None being what the model was trained for, at most 8,192; `slots` the number of
-    requests at once; `batch` the tokens per step of prefill, which bounds how long a cancelled prefill goes on;
-    `home` the folder of weights; `draft` a small GGUF that drafts tokens for the large one to verify;
-    `chat_template` a file with a Jinja template that replaces the model's own.
+    `threads` is the number of CPU threads, None being one per physical core; `context` the tokens that each request
+    has for its prompt and answer, None being what the model was trained for, at most 8,192; `slots` the number of
+    requests at once: memory grows by context x slots; `batch` the tokens per step of prefill, which bounds how long
+    a cancelled prefill goes on; `home` the folder of weights; `draft` a small GGUF that drafts tokens for the large
+    one to verify; `chat_template` a file with a Jinja template that replaces the model's own.
     """
 
     threads: int | None = None
