@@ -87,11 +87,13 @@ async def test_the_async_runtime_under_it(config: Path) -> None:
         assert "Paris" in response.text  # type: ignore[attr-defined]
 
 
-def test_a_gguf_by_its_path(config: Path, tmp_path: Path) -> None:
+def test_a_gguf_by_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from trivet.local import weights
 
     mine = tmp_path / "mine.gguf"
     mine.hardlink_to(weights.find("smollm2", weights.home()))
+    monkeypatch.setenv("TRIVET_HOME", str(tmp_path / "weights"))  # where its digest is recorded, and not in the user's
+    config = trivet.Config()
     assert trivet.chat("Hi", model=str(mine), max_tokens=2, config=config).model == str(mine)
 
 
