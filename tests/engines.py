@@ -100,10 +100,12 @@ async def all_free(model: Llama) -> None:
     assert model.slots.busy == 0
 
 
-def slots_of(model: Llama) -> list[dict[str, Any]]:
-    """What the engine itself says of its slots."""
-    found: Any = model.engine._http("/slots", None)
-    return list(found)
+async def idle(model: Llama) -> None:
+    """Returns when the engine itself says that all its slots are idle: it ends a cancelled one after a batch."""
+    await all_free(model)
+    async with asyncio.timeout(CEILING_S):
+        while any(slot["is_processing"] for slot in await asyncio.to_thread(model.engine._http, "/slots", None)):
+            pass  # each question waits for the engine, between two batches
 
 
 def write_gguf(

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from trivet.collect import Collector
+from trivet.errors import ProviderError
+from trivet.local.llama.schema import Witness
 from trivet.local.llama.tools import CallReader
 from trivet.types import (
     ChatResponse,
@@ -25,11 +27,13 @@ Json = dict[str, Any]
 
 
 class Answer:
-    """One call's chunks. `forced` says that the text is a tool call which the grammar holds; `logprobs` is
-    how many alternatives the request asked for."""
+    """One call's chunks. `grammar` is what holds the text, and `forced` says that the text then is a tool call;
+    `logprobs` is how many alternatives the request asked for."""
 
-    def __init__(self, model: str, *, forced: bool = False, logprobs: int | None = None) -> None:
-        self.model, self.forced, self.logprobs = model, forced, logprobs
+    def __init__(
+        self, model: str, *, grammar: str | None = None, forced: bool = False, logprobs: int | None = None
+    ) -> None:
+        self.model, self.grammar, self.forced, self.logprobs = model, grammar, forced, logprobs
         self.collector = Collector()
         self._choices: dict[int, _Choice] = {}
         self._usages: list[Json] = []
@@ -49,7 +53,9 @@ class Answer:
             self._usages.append(chunk["usage"])
         for choice in chunk["choices"]:
             index = choice["index"]
-            state = self._choices.setdefault(index, _Choice(index, self.model, self.forced))
+            if index not in self._choices:
+                self._choices[index] = _Choice(index, self.model, self.grammar, self.forced)
+            state = self._choices[index]
             for event in state.events(choice, chunk, self.logprobs):
                 self.collector.add(event)
                 yield event
@@ -85,13 +91,14 @@ class Answer:
 class _Choice:
     """Where one choice has got to: which part grows, and how it ended."""
 
-    def __init__(self, index: int, model: str, forced: bool) -> None:
-        self.index = index
+    def __init__(self, index: int, model: str, grammar: str | None, forced: bool) -> None:
+        self.index, self.model = index, model
         self.reason: FinishReason | None = None
         self.stop: str | None = None
         self._part = -1
         self._growing: object = None
         self._call = CallReader() if forced else None
+        self._witness = Witness(grammar) if grammar is not None else None
         self._id = ""
 
     def events(self, choice: Json, chunk: Json, logprobs: int | None) -> Iterator[Event]:
@@ -101,6 +108,8 @@ class _Choice:
         if delta.get("reasoning_content"):
             yield ThinkingDelta(text=delta["reasoning_content"], choice=self.index, part=self._at("thinking"))
         text = delta.get("content") or ""
+        if self._witness is not None and not self._witness.right(text):
+            raise self._not_held()
         if self._call is not None:
             yield from self._called(self._call.add(text))
         elif text or probs:
@@ -113,11 +122,20 @@ class _Choice:
     def _end(self, reason: str, verbose: Json) -> Iterator[Event]:
         self.reason = "length" if reason == "length" else "tool_calls" if reason == "tool_calls" else "stop"
         self.stop = verbose.get("stopping_word") or None
+        whole = self.reason == "stop" and self.stop is None
+        if self._witness is not None and whole and not self._witness.whole:
+            raise self._not_held()
         if self._call is not None:
-            whole = self.reason == "stop" and self.stop is None
             yield from self._called(self._call.end(whole=whole))
             if whole:
                 self.reason = "tool_calls"
+
+    def _not_held(self) -> ProviderError:
+        return ProviderError(
+            f"{self.model}: llama.cpp let text through that the request's schema does not allow, as it does where "
+            "the schema is too large for it: ask for fewer or shorter things",
+            provider="local",
+        )
 
     def _called(self, arguments: str) -> Iterator[Event]:
         """A call that the grammar holds. Its id and name come with the first piece."""

@@ -113,7 +113,8 @@ class Llama(Model):
         limits = await self._limits()
         body = bodies.chat(request, limits)
         forced = request.tool_choice is not None and request.tool_choice.mode in ("required", "named")
-        answer = Answer(self.engine.name, forced=forced, logprobs=request.sampling.logprobs)
+        held, probs = body.get("grammar"), request.sampling.logprobs
+        answer = Answer(self.engine.name, grammar=held, forced=forced, logprobs=probs)
         async with aclosing(self._run("chat", body, request.sampling.n, answer)) as events:
             async for event in events:
                 yield event
