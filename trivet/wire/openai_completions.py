@@ -60,7 +60,7 @@ def parse(body: bytes) -> Incoming:
     request = Complete(
         model=data.need("model", str),
         prompt=_prompt(data),
-        suffix=data.take("suffix", str) or None,  # an empty one is none
+        suffix=data.take("suffix", str),
         sampling=read_sampling(data, max_tokens=max_tokens, logprobs=logprobs, names={}),
         source=Source(protocol=PROTOCOL, body=body),
         extra=data.rest(),  # last: what nothing above has taken
