@@ -13,6 +13,7 @@ from engines import CEILING_S, all_free, chat, complete, idle, opened, opening
 from trivet.errors import ConfigError, TransportError
 from trivet.local.llama import Llama
 from trivet.local.llama import body as bodies
+from trivet.local.llama.engine import _Running
 from trivet.types import Chat, Complete, Done, Embed, Request, Sampling, Start, TextDelta, user
 
 SHORT = Sampling(temperature=0, max_tokens=2)
@@ -32,11 +33,15 @@ async def begun(model: Llama, request: Request) -> Any:
     return stream
 
 
-async def test_leaving_in_decode_stops_the_engine(llama: Llama) -> None:
+async def test_leaving_in_decode_stops_the_engine(llama: Llama, monkeypatch: pytest.MonkeyPatch) -> None:
+    chunks: list[object] = []
+    real = _Running._chunk
+    monkeypatch.setattr(_Running, "_chunk", lambda self, chunk: chunks.append(chunk) or real(self, chunk))
     stream = await begun(llama, endless())
     assert llama.slots.busy == 1
     await stream.aclose()
     await idle(llama)
+    assert len(chunks) < 500  # to its end it would have been a thousand
     assert (await chat(llama, "Hi", sampling=SHORT)).text
 
 

@@ -81,6 +81,11 @@ def test_references_of_a_schema_follow_it_to_another_place() -> None:
     assert there == {"$ref": "#/$defs/tool0/$defs/P", "$defs": {"P": INTEGER}}
 
 
+def test_values_and_names_of_properties_that_look_like_keywords_are_left_alone() -> None:
+    schema = {"type": "object", "properties": {"$id": {"const": {"$id": "a", "$ref": "#/b"}}}, "required": ["$id"]}
+    assert moved(schema, "$defs/tool0")["properties"] == schema["properties"]
+
+
 def test_tools_that_are_free_to_be_called_are_looked_at_for_bounds_alone() -> None:
     check_bounds({"not": INTEGER}, "tools[0].parameters")
     with pytest.raises(RequestError, match="minItems 3 is above maxItems 2"):

@@ -18,6 +18,7 @@ from trivet.errors import RequestError, UnsupportedError
 _STYLE = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 _PREFIX = "%llguidance {}\nstart: %json "
 _JOINED = {"allOf", "anyOf", "oneOf", "$ref"}  # beside these, properties may be listed in several places
+_VALUES = {"const", "enum", "default", "examples"}  # what is in these is no schema
 _OTHERS = {"additionalProperties", "patternProperties", "unevaluatedProperties"}
 _BEYOND_IT = re.compile(r"unimplemented|unknown format|not supported|not present in a registry", re.I)
 
@@ -110,7 +111,8 @@ def _plain(value: Any, root: str = "#", *, closed: bool = True) -> Any:
     if not isinstance(value, Mapping):
         return value
     closed = closed and not value.keys() & _JOINED
-    out = {k: _plain(v, root, closed=closed) for k, v in value.items() if k not in ("$id", "x-guidance")}
+    dropped = {"x-guidance", *(["$id"] if isinstance(value.get("$id"), str) else [])}  # a property may have this name
+    out = {k: v if k in _VALUES else _plain(v, root, closed=closed) for k, v in value.items() if k not in dropped}
     ref = out.get("$ref")
     if isinstance(ref, str) and ref.startswith("#"):
         out["$ref"] = root + ref[1:]
