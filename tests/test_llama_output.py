@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from trivet.errors import ProviderError, RequestError, UnsupportedError
 from trivet.local.llama import Llama, body
+from trivet.local.llama.answer import Answer
 from trivet.local.llama.schema import Witness, grammar
 from trivet.local.llama.tools import CallReader
 from trivet.types import (
@@ -104,6 +105,15 @@ def test_a_witness_takes_an_answer_that_is_right_in_any_pieces(text: str, cuts: 
         assert witness.right(written[start:end])
     assert witness.whole
     assert witness.right("")
+
+
+def test_an_answer_that_ends_before_its_schema_allows_it_is_an_error() -> None:
+    answer = Answer("m", grammar=OBJECT)
+    choice = {"index": 0, "delta": {"content": '{"a": "x"'}, "finish_reason": None}
+    assert [e.content for e in answer.events({"choices": [choice]})] == [False, True]
+    with pytest.raises(ProviderError, match="schema"):
+        list(answer.events({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}))
+    assert list(answer.events({"choices": [{"index": 0, "delta": {}, "finish_reason": "length"}]})) == []
 
 
 @pytest.mark.parametrize("text", ["{x", '{"b": 1}', "Hello", '{"a": 3}', '{"a": "x"} and'])
