@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from engines import llama, tooled
+
+from tests.engines import llama, tooled
 
 __all__ = ["anyio_backend", "llama", "tooled"]
 

@@ -11,8 +11,7 @@ import sys
 from collections.abc import AsyncGenerator
 from typing import Any, cast
 
-from servers import Fakes
-
+from tests.servers import Fakes
 from trivet.config import Config, ServerSettings
 from trivet.fake import Fake
 from trivet.model import Wrapper

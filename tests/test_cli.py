@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from local_stub import WHERE
 
 import trivet
+from tests.local_stub import WHERE
 from trivet import registry
 from trivet.cli import COMMANDS, main
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from small_weights import ARRAY, STRING, U32, gguf, gguf_header, text
 
+from tests.small_weights import ARRAY, STRING, U32, gguf, gguf_header, text
 from trivet.errors import WeightsError
 from trivet.local import gguf as reader
 from trivet.local.weights import find, home

@@ -24,8 +24,8 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 from huggingface_hub import constants
-from small_weights import gguf
 
+from tests.small_weights import gguf
 from trivet.cli import main
 from trivet.errors import ConfigError, WeightsError
 from trivet.local.digests import records

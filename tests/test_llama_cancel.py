@@ -8,8 +8,8 @@ from typing import Any
 
 import anyio
 import pytest
-from engines import CEILING_S, all_free, chat, complete, idle, opened, opening
 
+from tests.engines import CEILING_S, all_free, chat, complete, idle, opened, opening
 from trivet.errors import ConfigError, TransportError
 from trivet.local.llama import Llama
 from trivet.local.llama import body as bodies

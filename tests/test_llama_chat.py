@@ -7,8 +7,8 @@ import math
 from typing import Any
 
 import pytest
-from engines import NAME, chat, complete, events, opened, opening
 
+from tests.engines import NAME, chat, complete, events, opened, opening
 from trivet.errors import ConfigError, ContextLengthError, RequestError, UnsupportedError
 from trivet.local.llama import Llama
 from trivet.types import (
@@ -89,7 +89,7 @@ async def test_the_input_counts_are_apart_and_add_up(llama: Llama) -> None:
     for usage in (first.usage, again.usage):
         assert usage.cache_write_tokens == 0
         assert usage.input_tokens == usage.uncached_input_tokens + usage.cache_read_tokens  # type: ignore[operator]
-        assert usage.reasoning_tokens is None
+        assert usage.reasoning_tokens == 0  # it did not think
     assert first.usage.input_tokens == again.usage.input_tokens
     assert again.usage.cache_read_tokens >= 10  # type: ignore[operator]
     assert again.usage.uncached_input_tokens >= 1  # type: ignore[operator]

@@ -8,10 +8,10 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from engines import all_free, chat, events
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.engines import all_free, chat, events
 from trivet.errors import ProviderError, RequestError, UnsupportedError
 from trivet.local.llama import Llama, body
 from trivet.local.llama.answer import Answer

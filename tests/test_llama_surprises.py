@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from engines import all_free, chat, complete, lora, opening, smollm2, write_gguf
 
+from tests.engines import all_free, chat, complete, lora, opening, smollm2, write_gguf
 from trivet.errors import ConfigError, ContextLengthError, ProviderError, RequestError, WeightsError
 from trivet.local import weights
 from trivet.local.llama import Llama

@@ -18,8 +18,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from small_weights import entry, gguf, wheel
 
+from tests.small_weights import entry, gguf, wheel
 from trivet import catalog
 from trivet.cli import main
 from trivet.errors import ConfigError, UnknownModelError, WeightsError

@@ -16,9 +16,9 @@ from contextlib import aclosing
 from pathlib import Path
 
 import pytest
-from local_stub import WHERE
 
 import trivet
+from tests.local_stub import WHERE
 from trivet import STALL, Fake, api, registry, sync
 
 ROOT = Path(__file__).parent.parent

@@ -7,8 +7,8 @@ from contextlib import aclosing
 from pathlib import Path
 
 import pytest
-from local_stub import WHERE, LocalStub
 
+from tests.local_stub import WHERE, LocalStub
 from trivet import registry
 from trivet.config import Config, ModelSettings, ProviderSettings
 from trivet.errors import ConfigError, RequestError, TrivetError, UnknownModelError

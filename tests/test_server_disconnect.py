@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 import openai
 import pytest
-from servers import CEILING_S, Served, Watched, ask, read_until, serving
 
+from tests.servers import CEILING_S, Served, Watched, ask, read_until, serving
 from trivet.fake import STALL, Fake
 from trivet.model import Wrapper
 

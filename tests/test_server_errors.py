@@ -8,8 +8,8 @@ import anthropic
 import httpx2
 import openai
 import pytest
-from servers import Served, serving
 
+from tests.servers import Served, serving
 from trivet import errors
 from trivet.fake import Fake
 from trivet.model import About

@@ -11,8 +11,8 @@ import anthropic
 import httpx2
 import openai
 import pytest
-from servers import CEILING_S, Served, read_until, serving
 
+from tests.servers import CEILING_S, Served, read_until, serving
 from trivet.fake import Fake
 
 HEADERS = {"content-type": "application/json"}

@@ -9,9 +9,9 @@ import anthropic
 import httpx2
 import openai
 import pytest
-from servers import Served, serving
 
 import trivet
+from tests.servers import Served, serving
 from trivet.fake import Fake
 
 MESSAGES = [{"role": "user", "content": "Hi"}]

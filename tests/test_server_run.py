@@ -12,9 +12,9 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from servers import CEILING_S, ROOT, Fakes, Served, serving, start_trivet
 
 import trivet
+from tests.servers import CEILING_S, ROOT, Fakes, Served, serving, start_trivet
 from trivet.cli import main
 from trivet.config import ServerSettings
 from trivet.errors import ConfigError, WeightsError

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import httpx2
 import pytest
-from servers import Served, serving
 
+from tests.servers import Served, serving
 from trivet.fake import Fake
 from trivet.server.security import check_origin, is_loopback
 

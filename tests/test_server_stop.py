@@ -12,8 +12,8 @@ import anthropic
 import httpx2
 import openai
 import pytest
-from servers import CEILING_S, Process, Served, Watched, ask, exit_code, read_until, serving, start_fakes
 
+from tests.servers import CEILING_S, Process, Served, Watched, ask, exit_code, read_until, serving, start_fakes
 from trivet.fake import STALL, Fake
 
 MESSAGES = [{"role": "user", "content": "Hi"}]

@@ -12,8 +12,8 @@ import anthropic
 import httpx2
 import openai
 import pytest
-from servers import CEILING_S, Served, Watched, ask, serving
 
+from tests.servers import CEILING_S, Served, Watched, ask, serving
 from trivet.errors import OverloadedError, RateLimitError, TransportError
 from trivet.fake import CUT, STALL, Fake
 from trivet.server.app import POST

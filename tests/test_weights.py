@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_weights import entry, gguf, wheel
 
+from tests.small_weights import entry, gguf, wheel
 from trivet import catalog
 from trivet.errors import UnknownModelError, WeightsError
 from trivet.local import weights

@@ -9,8 +9,8 @@ import anthropic as sdk
 import pytest
 from anthropic.types import Message as SdkMessage
 from anthropic.types.shared import ErrorResponse
-from anthropic_in_memory import InMemory
 
+from tests.anthropic_in_memory import InMemory
 from trivet.errors import (
     BudgetError,
     OverloadedError,

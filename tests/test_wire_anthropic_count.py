@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from anthropic.types.message_count_tokens_params import MessageCountTokensParams
-from anthropic_in_memory import InMemory
 
+from tests.anthropic_in_memory import InMemory
 from trivet.types import (
     Conversation,
     CountTokens,

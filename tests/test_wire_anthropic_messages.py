@@ -7,10 +7,10 @@ import json
 from typing import Any
 
 import pytest
-from anthropic_in_memory import InMemory
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.anthropic_in_memory import InMemory
 from trivet.errors import RequestError
 from trivet.types import (
     CacheMark,

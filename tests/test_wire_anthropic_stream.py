@@ -9,11 +9,11 @@ import anthropic as sdk
 import pytest
 from anthropic.types import Message as SdkMessage
 from anthropic.types import RawMessageStreamEvent
-from anthropic_in_memory import InMemory
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
+from tests.anthropic_in_memory import InMemory
 from trivet.errors import (
     TransportError,
 )

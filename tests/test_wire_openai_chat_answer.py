@@ -11,8 +11,8 @@ from openai.types.chat import (
     ChatCompletion,
     ChatCompletionChunk,
 )
-from openai_in_memory import InMemory
 
+from tests.openai_in_memory import InMemory
 from trivet.errors import ContextLengthError, OverloadedError, UnknownModelError, UnsupportedError
 from trivet.types import (
     ChatResponse,

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from openai_in_memory import InMemory
 
+from tests.openai_in_memory import InMemory
 from trivet.errors import RequestError
 from trivet.types import (
     Audio,

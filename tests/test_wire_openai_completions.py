@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openai.types import Completion
 from openai.types.completion_create_params import CompletionCreateParamsNonStreaming
-from openai_in_memory import InMemory
 
+from tests.openai_in_memory import InMemory
 from trivet.errors import RequestError, TransportError, UnsupportedError
 from trivet.types import (
     Complete,

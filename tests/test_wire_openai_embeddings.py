@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from openai.types import CreateEmbeddingResponse, EmbeddingCreateParams
-from openai_in_memory import InMemory
 
+from tests.openai_in_memory import InMemory
 from trivet.errors import RequestError
 from trivet.types import Done, Embed, EmbedResponse, Usage
 from trivet.wire import openai_embeddings

@@ -8,8 +8,8 @@ from typing import Any
 import openai
 import pytest
 from openai.types.responses import Response as SdkResponse
-from openai_in_memory import InMemory
 
+from tests.openai_in_memory import InMemory
 from trivet.errors import UnsupportedError
 from trivet.types import (
     Chat,

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openai.types.responses import Response as SdkResponse
 from openai.types.responses import ResponseStreamEvent
-from openai_in_memory import InMemory
 from pydantic import TypeAdapter
 
+from tests.openai_in_memory import InMemory
 from trivet.errors import RateLimitError, RequestError, TransportError, TrivetError
 from trivet.types import (
     ChatResponse,

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import concurrent.futures.thread  # noqa: F401  before our own closing is registered, at the end
 import contextlib
 import os
 import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor  # its module's own closing is registered before ours, at the end
 from contextlib import aclosing
 from queue import Empty, SimpleQueue
 from types import TracebackType
@@ -194,6 +194,9 @@ class Bridge:
         self._lock = threading.Lock()
         self._default = find()
         self._runtimes: dict[object, Runtime] = {}
+        # For what closing does in a thread. It is started now: Python 3.12 starts none once the process is ending.
+        self._closer = ThreadPoolExecutor(1, thread_name_prefix="trivet closing")
+        self._closer.submit(int)
         self._thread = threading.Thread(target=self._run, name="trivet", daemon=True)
         self._thread.start()
 
@@ -252,6 +255,7 @@ class Bridge:
                 self.loop.close()
 
     async def _close_all(self) -> None:
+        self.loop.set_default_executor(self._closer)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSING_S):
                 others = asyncio.all_tasks() - {asyncio.current_task()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,22 +26,30 @@ class Local(Provider):
         return tuple(catalog.weights())
 
     def model(self, name: str) -> Model:
-        """Raises `UnknownModelError`, and `WeightsError` where the weights are not here or not what they should be."""
+        """Raises `UnknownModelError`, and `WeightsError` where the weights are not here. Whether they are what they
+        should be is looked at when they load, on the engine's thread: digests take a second a gigabyte."""
         if name not in self._models:
-            self._models[name] = self._open(weights.find(name, self.home), f"local/{name}")
+            file = weights.find(name, self.home, digests=False)
+            self._models[name] = self._open(file, f"local/{name}", lambda: weights.find(name, self.home))
         return self._models[name]
 
     def at(self, path: str) -> Model:
         """The model of a GGUF of the user's own."""
         key = os.path.abspath(os.path.expanduser(path))
         if key not in self._models:
-            self._models[key] = self._open(weights.verify_path(key, self.home), path)
+            file = weights.verify_path(key, self.home, digests=False)
+            self._models[key] = self._open(file, path, lambda: weights.verify_path(key, self.home))
         return self._models[key]
 
-    def _open(self, file: Path, name: str) -> Llama:
+    def _open(self, file: Path, name: str, verify: Callable[[], object]) -> Llama:
         from trivet.local.llama import Llama
 
-        return Llama(file, self.settings, name=name)
+        def verify_all() -> None:
+            verify()
+            if self.settings.draft is not None:
+                weights.verify_path(self.settings.draft, self.home)
+
+        return Llama(file, self.settings, name=name, verify=verify_all)
 
     async def close(self) -> None:
         for model in self._models.values():

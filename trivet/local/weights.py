@@ -32,20 +32,22 @@ def home(setting: str | os.PathLike[str] | None = None) -> Path:
     return platformdirs.user_data_path("trivet", appauthor=False) / "weights"
 
 
-def find(name: str, home: Path) -> Path:
-    """The verified file that the engine opens for the catalogue's `name`.
+def find(name: str, home: Path, *, digests: bool = True) -> Path:
+    """The verified file that the engine opens for the catalogue's `name`. Without `digests` only what can be told at
+    once is looked at: for an event loop, which must not wait for gigabytes to be hashed.
 
     Raises UnknownModelError for a name that the catalogue does not have, and WeightsError, which names the file, what
     is wrong with it and the command that mends it. A file that has not changed since it was hashed is not hashed again.
     """
     entry = catalog.named(name)
     for file in entry.files:
-        verify(home / entry.name / file.name, file, home, mend=f"trivet pull {entry.name}")
+        verify(home / entry.name / file.name, file, home, mend=f"trivet pull {entry.name}", digests=digests)
     return home / entry.name / entry.files[0].name
 
 
-def verify(path: Path, file: catalog.File, home: Path, *, mend: str) -> None:
-    """Raises WeightsError unless `path` has the size and the digest of `file`. `mend` is the command to name."""
+def verify(path: Path, file: catalog.File, home: Path, *, mend: str, digests: bool = True) -> None:
+    """Raises WeightsError unless `path` has the size and, with `digests`, the digest of `file`. `mend` is the command
+    to name."""
     if not path.exists():
         raise WeightsError(f"Weights are missing: {path} does not exist. Get them ({_mb(file.size)}): {mend}")
     if not path.is_file():
@@ -57,21 +59,22 @@ def verify(path: Path, file: catalog.File, home: Path, *, mend: str) -> None:
         raise WeightsError(f"Weights are truncated: {path} has {size:,} of {file.size:,} bytes. Get them again: {mend}")
     if size > file.size:
         raise WeightsError(f"Weights are altered: {path} has {size:,} bytes, not {file.size:,}. Get them again: {mend}")
-    found = digest(path, home)
-    if found != file.sha256:
+    if digests and (found := digest(path, home)) != file.sha256:
         raise WeightsError(
             f"Weights are altered: {path} has SHA-256 {found[:16]}…, not {file.sha256[:16]}…. Get them again: {mend}"
         )
 
 
-def verify_path(path: str | os.PathLike[str], home: Path) -> Path:
-    """A GGUF of the user's own, or from a hub: whole, and the same as when it was first used.
+def verify_path(path: str | os.PathLike[str], home: Path, *, digests: bool = True) -> Path:
+    """A GGUF of the user's own, or from a hub: whole, and the same as when it was first used. `digests` as in `find`.
 
     Its digest is recorded at first use. Raises WeightsError where it is missing, foreign or truncated, where it has
     changed since, and where nothing can be recorded because `home` is not writable.
     """
     path = Path(os.path.abspath(os.path.expanduser(path)))
     header = _whole_gguf(path)
+    if not digests:
+        return path
     known = recorded(path, home)
     if known is None:
         _record(path, home, header)

@@ -21,6 +21,7 @@ from trivet.types import (
     ToolCallDelta,
     Usage,
     UsageUpdate,
+    replace,
 )
 
 Json = dict[str, Any]
@@ -37,7 +38,7 @@ class Answer:
         self.collector = Collector()
         self._choices: dict[int, _Choice] = {}
         self._usages: list[Json] = []
-        self._started = self._counted = False
+        self._started = self._counted = self._thought = False
 
     def events(self, chunk: Json) -> Iterator[Event]:
         if not self._started:
@@ -57,6 +58,7 @@ class Answer:
                 self._choices[index] = _Choice(index, self.model, self.grammar, self.forced)
             state = self._choices[index]
             for event in state.events(choice, chunk, self.logprobs):
+                self._thought = self._thought or isinstance(event, ThinkingDelta)
                 self.collector.add(event)
                 yield event
 
@@ -66,7 +68,8 @@ class Answer:
             return Usage()
         prompt = self._usages[0]["prompt_tokens"]
         cached = min(u["prompt_tokens_details"]["cached_tokens"] for u in self._usages)
-        return _usage(prompt, cached, sum(u["completion_tokens"] for u in self._usages))
+        usage = _usage(prompt, cached, sum(u["completion_tokens"] for u in self._usages))
+        return usage if self._thought else replace(usage, reasoning_tokens=0)  # how many they were, it does not tell
 
     def chat(self) -> ChatResponse:
         reasons, stops = self._ends()

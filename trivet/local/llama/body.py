@@ -28,7 +28,8 @@ from trivet.types import (
 
 Json = dict[str, Any]
 
-LABELS = frozenset({"user", "metadata", "safety_identifier", "prompt_cache_key"})  # they say nothing of the answer
+# These say nothing of the answer; the last asks for a cache, which the engine has anyway.
+LABELS = frozenset({"user", "metadata", "safety_identifier", "prompt_cache_key", "cache_control"})
 # The engine's own options, under the names that its clients use, and the type of each.
 OPTIONS: Mapping[str, type | tuple[type, ...]] = {
     "min_p": (int, float),
@@ -37,6 +38,7 @@ OPTIONS: Mapping[str, type | tuple[type, ...]] = {
     "ignore_eos": bool,
     "chat_template_kwargs": dict,
 }
+MOST_TOKENS = 2**31 - 1  # the engine's own integer; the context ends an answer long before
 RANDOM_SEED = 0xFFFFFFFF  # to the engine, this one means: draw one
 
 
@@ -94,7 +96,7 @@ def sampling(s: Sampling, limits: Limits) -> Json:
         "top_k": s.top_k,
         "frequency_penalty": s.frequency_penalty,
         "presence_penalty": s.presence_penalty,
-        "max_tokens": s.max_tokens,
+        "max_tokens": None if s.max_tokens is None else min(s.max_tokens, MOST_TOKENS),
         "seed": None if s.seed is None else s.seed % RANDOM_SEED,
         "stop": list(s.stop) or None,
         "n": s.n if s.n > 1 else None,
@@ -137,6 +139,8 @@ def _messages(messages: Sequence[Message], tell: list[str], limits: Limits) -> l
         where = f"messages[{i}]"
         for field in [*(["name"] if message.name is not None else []), *message.extra]:
             raise UnsupportedError(f"{limits.name} does not know {where}.{field}", field=f"{where}.{field}")
+        for part in message.content:
+            _known(part, where, limits.name)
         role = "system" if message.role == "developer" else message.role
         if role == "system" and not out:
             systems.append(_text(message.content, where, limits.name))
@@ -202,7 +206,11 @@ def _text(parts: Sequence[Any], where: str, name: str) -> str:
                 f"{name} reads text alone, and {where} has a part of kind {kind}: name a model that takes it",
                 field=f"{where}.content",
             )
-        for field in part.extra.keys() - {"refusal"}:
-            raise UnsupportedError(f"{name} does not know {field!r} in {where}", field=f"{where}.content")
+        _known(part, where, name)
         texts.append(part.text)
     return "\n".join(texts)
+
+
+def _known(part: Part, where: str, name: str) -> None:
+    for field in part.extra.keys() - {"refusal"}:
+        raise UnsupportedError(f"{name} does not know {field!r} in {where}", field=f"{where}.content")

@@ -46,7 +46,8 @@ EMBED_TOKENS = 2048  # a text to embed is one physical batch, whose buffers grow
 class Engine:
     """Weights that load at first use, once, and answer until `close`.
 
-    `context` is the tokens of each slot; `adapters` are LoRA files, each of which a request switches on or off.
+    `context` is the tokens of each slot; `adapters` are LoRA files, each of which a request switches on or off;
+    `verify` is called before loading, on a thread, and raises what is wrong with the weights.
     """
 
     def __init__(
@@ -58,10 +59,12 @@ class Engine:
         context: int,
         adapters: Sequence[str] = (),
         embedding: bool = False,
+        verify: Callable[[], object] | None = None,
     ) -> None:
         self.path, self.settings, self.name, self.context = path, settings, name, context
         self.adapters = list(adapters)
         self.embedding = embedding
+        self._verify = verify
         self.slots = Slots(1 if embedding else settings.slots)
         self.caps: Mapping[str, bool] = {}
         self._server: Any = None
@@ -89,6 +92,8 @@ class Engine:
         return self._server is not None
 
     def _load(self) -> None:
+        if self._verify is not None:
+            self._verify()
         try:
             import xllamacpp
         except ImportError as e:

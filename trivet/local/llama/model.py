@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
@@ -37,11 +38,18 @@ MOST_CONTEXT = 8192  # unless a setting says more: the memory of the context is 
 class Llama(Model):
     """A GGUF file, loaded at the first request.
 
-    `name` is what `about` and the responses say. The file must have been verified (`trivet.local.weights`). Weights of
-    `adapters` are LoRA files that siblings (`adapted`) switch on.
+    `name` is what `about` and the responses say. `verify` is called before the weights load, on the engine's thread,
+    and raises `WeightsError` where they are not what they should be (`trivet.local.weights`).
     """
 
-    def __init__(self, path: str | os.PathLike[str], settings: LocalSettings | None = None, *, name: str | None = None):
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        settings: LocalSettings | None = None,
+        *,
+        name: str | None = None,
+        verify: Callable[[], object] | None = None,
+    ) -> None:
         self.path = Path(path)
         self.settings = settings or LocalSettings()
         self.header = gguf.read(self.path)
@@ -52,10 +60,9 @@ class Llama(Model):
         self.context = -(-wanted // CONTEXT_STEP) * CONTEXT_STEP
         chosen = self.settings.chat_template
         self.template = self.header.chat_template if chosen is None else template(chosen)
-        self.engine = Engine(self.path, self.settings, name=name or str(path), context=self.context)
-        self._embedder = Engine(
-            self.path, self.settings, name=name or str(path), context=min(self.context, EMBED_TOKENS), embedding=True
-        )
+        make = functools.partial(Engine, self.path, self.settings, name=name or str(path), verify=verify)
+        self.engine = make(context=self.context)
+        self._embedder = make(context=min(self.context, EMBED_TOKENS), embedding=True)
         self._adapter: int | None = None
 
     @property
