@@ -16,7 +16,7 @@ from trivet.local.settings import LocalSettings
 from trivet.model import About, Model, Provider
 from trivet.types import ChatResponse, Choice, Embed, Request, assistant
 
-WHERE = "local_stub:LocalStub"
+WHERE = "tests.local_stub:LocalStub"
 
 
 def echo(request: Request) -> list[object]:

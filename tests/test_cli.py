@@ -89,7 +89,7 @@ def test_chat_asks_the_model_with_the_system_prompt_that_it_is_given(capsys: Pri
 
 def test_chat_passes_its_sampling_on(monkeypatch: pytest.MonkeyPatch) -> None:
     fake = trivet.Fake()
-    monkeypatch.setattr("local_stub.LocalStub.model", lambda self, name: fake)
+    monkeypatch.setattr("tests.local_stub.LocalStub.model", lambda self, name: fake)
     flags = "--temperature=0.5", "--top-p=0.9", "--top-k=3", "--max-tokens=7", "--seed=1", "--stop=a", "--stop=b"
     assert main(["chat", "Hi", *flags]) == 0
     assert fake.requests[0].sampling == trivet.Sampling(  # type: ignore[attr-defined]
@@ -217,7 +217,7 @@ def test_debug_shows_the_traceback(args: list[str]) -> None:
 
 def test_an_error_amid_an_answer_leaves_the_answer_and_a_line(capsys: Printed, monkeypatch: pytest.MonkeyPatch) -> None:
     fake = trivet.Fake([["Hel", trivet.TransportError("gone")]])
-    monkeypatch.setattr("local_stub.LocalStub.model", lambda self, name: fake)
+    monkeypatch.setattr("tests.local_stub.LocalStub.model", lambda self, name: fake)
     assert main(["chat", "Hi"]) == 1
     assert capsys.readouterr() == ("Hel\n", "trivet: gone\n")
 

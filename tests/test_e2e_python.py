@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -101,3 +102,22 @@ def test_a_process_ends_by_itself_with_the_engine_loaded_and_a_stream_open() -> 
     code = "import trivet; s = trivet.stream('Tell me a long story', max_tokens=2000); print(next(s))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_child_that_was_forked_after_loading_is_told_to_spawn() -> None:
+    code = """
+import os, sys, warnings, trivet
+warnings.simplefilter("ignore")
+trivet.chat("Hi", max_tokens=1)
+if os.fork() == 0:
+    try:
+        trivet.chat("Hi", max_tokens=1)
+    except trivet.ConfigError as error:
+        print(error, flush=True)
+    os._exit(0)
+os.wait()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert '"spawn"' in done.stdout

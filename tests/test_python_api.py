@@ -53,7 +53,7 @@ class Noted(trivet.Wrapper):
 
 def run_python(code: str) -> subprocess.CompletedProcess[str]:
     """A process of its own, with `trivet` and the tests' folder to import from."""
-    env = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
     return subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=CEILING_S)
 
 
@@ -371,7 +371,8 @@ def test_close_ends_what_is_under_way() -> None:
 def test_the_process_ends_with_a_stream_under_way_and_an_engine_at_work() -> None:
     done = run_python(
         """
-import threading, concurrent.futures, asyncio, trivet, local_stub
+import threading, concurrent.futures, asyncio, trivet
+from tests import local_stub
 from trivet import registry
 class Engine(local_stub.LocalStub):
     "A worker thread that is at work until the engine is closed."
@@ -385,7 +386,7 @@ class Engine(local_stub.LocalStub):
         await asyncio.to_thread(self.pool.shutdown)
         print("engine closed", flush=True)
 local_stub.Engine = Engine
-registry.PROVIDERS["local"] = "local_stub:Engine"
+registry.PROVIDERS["local"] = "tests.local_stub:Engine"
 stream = trivet.stream("Hi", model="local/stalls")
 print(next(stream), flush=True)
 """

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import http.client
+import os
 import re
 import secrets
 import threading
@@ -41,6 +42,7 @@ Call = Literal["chat", "complete"]
 
 PROMPT_CACHE_MIB = 512  # of RAM, for prefixes that lost their slot; the engine's own default is 8,192
 EMBED_TOKENS = 2048  # a text to embed is one physical batch, whose buffers grow with it: 0.8 GB at 2,048
+_first_pid: int | None = None  # of the process in which an engine was first loaded
 
 
 class Engine:
@@ -79,6 +81,11 @@ class Engine:
 
     async def load(self) -> None:
         """Loads the weights, unless they are. Raises `WeightsError`; the next call tries again."""
+        if _first_pid not in (None, os.getpid()):
+            raise ConfigError(
+                f"{self.name}: llama.cpp was at work when this process was forked, and would hang in it. "
+                'Start processes by "spawn" (multiprocessing.get_context), or load models only after the fork'
+            )
         with self._lock:
             if self._closed:
                 raise ConfigError(f"{self.name} has been closed: make a new one")
@@ -92,6 +99,7 @@ class Engine:
         return self._server is not None
 
     def _load(self) -> None:
+        global _first_pid
         if self._verify is not None:
             self._verify()
         try:
@@ -99,6 +107,7 @@ class Engine:
         except ImportError as e:
             raise ConfigError(f"{self.name} needs xllamacpp ({e}): pip install xllamacpp") from None
         try:
+            _first_pid = os.getpid()
             self._server = xllamacpp.Server(self._params(xllamacpp))
         except RuntimeError as e:  # one and the same for whatever is wrong: what can be told apart was checked before
             files = ", ".join(str(p) for p in (self.path, *self.adapters, self.settings.draft) if p)
