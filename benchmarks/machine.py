@@ -16,7 +16,7 @@ def machine(threads: int | None) -> Mapping[str, str]:
         "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.1f} GiB",
         "system": f"{platform.system()} {platform.release()}",
         "Python": platform.python_version(),
-        "versions": ", ".join(f"{name} {version(name)}" for name in ("trivet", "xllamacpp", "starlette", "uvicorn")),
+        "versions": ", ".join(f"{name} {version(name)}" for name in ("trivet", "xllamacpp", "llguidance", "uvicorn")),
         "threads of the engine": "its own choice" if threads is None else str(threads),
         "load before": f"{os.getloadavg()[0]:.2f} (mean of the last minute)",
     }

@@ -74,7 +74,7 @@ def named(name: str) -> Weights:
     import difflib
 
     near = difflib.get_close_matches(bare, known, n=1)
-    guess = f"Did you mean {near[0]}? " if near else ""
+    guess = f"Did you mean {near[0]}? " if near else f"From a hub: hf:{bare}. " if bare.count("/") == 1 else ""
     raise UnknownModelError(
         f"No weights called {bare!r}. {guess}Known: {', '.join(known)}.", nearest=f"local/{near[0]}" if near else None
     )

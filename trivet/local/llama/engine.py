@@ -48,8 +48,9 @@ _first_pid: int | None = None  # of the process in which an engine was first loa
 class Engine:
     """Weights that load at first use, once, and answer until `close`.
 
-    `context` is the tokens of each slot; `adapters` are LoRA files, each of which a request switches on or off;
-    `verify` is called before loading, on a thread, and raises what is wrong with the weights.
+    `context` is the tokens of each slot, and `most` what a setting could raise that to; `adapters` are LoRA files, each
+    of which a request switches on or off; `verify` is called before loading, on a thread, and raises what is wrong
+    with the weights.
     """
 
     def __init__(
@@ -59,11 +60,12 @@ class Engine:
         *,
         name: str,
         context: int,
+        most: int,
         adapters: Sequence[str] = (),
         embedding: bool = False,
         verify: Callable[[], object] | None = None,
     ) -> None:
-        self.path, self.settings, self.name, self.context = path, settings, name, context
+        self.path, self.settings, self.name, self.context, self.most = path, settings, name, context, most
         self.adapters = list(adapters)
         self.embedding = embedding
         self._verify = verify
@@ -238,7 +240,7 @@ class Engine:
         )
 
     def too_long(self, prompt_tokens: int) -> ContextLengthError:
-        hint = "shorten it" if self.embedding else "shorten it, or raise [local] context"
+        hint = "shorten it" + (", or raise [local] context" if self.context < self.most else "")
         return ContextLengthError(
             f"the prompt has {prompt_tokens:,} tokens, and {self.name} has room for {self.context:,}: {hint}",
             prompt_tokens=prompt_tokens,

@@ -61,8 +61,9 @@ class Llama(Model):
         chosen = self.settings.chat_template
         self.template = self.header.chat_template if chosen is None else template(chosen)
         make = functools.partial(Engine, self.path, self.settings, name=name or str(path), verify=verify)
-        self.engine = make(context=self.context)
-        self._embedder = make(context=min(self.context, EMBED_TOKENS), embedding=True)
+        self.engine = make(context=self.context, most=trained)
+        room = min(self.context, EMBED_TOKENS)
+        self._embedder = make(context=room, most=room, embedding=True)
         self._adapter: int | None = None
 
     @property
