@@ -14,7 +14,8 @@ from trivet.types import (
     CountTokens,
     CountTokensResponse,
 )
-from trivet.wire import anthropic, anthropic_count
+from trivet.wire import anthropic
+from trivet.wire.anthropic import count as anthropic_count
 
 PLAIN: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
 TOOL = {"name": "weather", "input_schema": {"type": "object", "properties": {}}}

@@ -12,7 +12,7 @@ from tests.wrappers import REQUESTS, WRAPPERS
 from trivet.errors import RateLimitError, TransportError, UnsupportedError
 from trivet.fake import CUT, STALL, Fake
 from trivet.model import About, Model, Wrapper
-from trivet.types import Chat, Done, Event, Request, TextDelta, replace, tasks, user
+from trivet.types import Chat, Context, Done, Event, Request, TextDelta, replace, tasks, user
 
 CHAT = REQUESTS["chat"]
 Wrap = Callable[[Model], Model]
@@ -48,7 +48,7 @@ async def test_call_is_the_response_of_the_stream(wrap: Wrap, request_: Request)
 
 async def test_a_request_keeps_what_does_not_concern_the_wrapper(wrap: Wrap, request_: Request) -> None:
     fake = Fake()
-    asked = replace(request_, model="some/name", extra={"field": 1})
+    asked = replace(request_, model="some/name", extra={"field": 1}, context=Context(id="1", whole=True))
     await wrap(fake).call(asked)
     (inside,) = fake.requests
     assert (

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from trivet.types import (
     Choice,
+    Citation,
     Event,
     FinishReason,
     Message,
@@ -18,6 +19,7 @@ from trivet.types import (
     TokenLogprob,
     ToolCall,
     ToolCallDelta,
+    WholePart,
 )
 
 
@@ -25,18 +27,23 @@ class Collector:
     """Takes events as they pass, and gives the choices so far at any time."""
 
     def __init__(self) -> None:
-        self._parts: dict[int, dict[int, _Growing]] = {}
+        self._parts: dict[int, dict[int, _Growing | WholePart]] = {}
         self._logprobs: dict[int, list[TokenLogprob]] = {}
 
     def add(self, event: Event) -> None:
-        if isinstance(event, TextDelta | ThinkingDelta | ToolCallDelta):
+        if isinstance(event, WholePart):
+            self._parts.setdefault(event.choice, {})[event.part] = event
+        elif isinstance(event, TextDelta | ThinkingDelta | ToolCallDelta):
             parts = self._parts.setdefault(event.choice, {})
-            parts.setdefault(event.part, _Growing(event)).add(event)
+            growing = parts.setdefault(event.part, _Growing(event))
+            assert isinstance(growing, _Growing)
+            growing.add(event)
             if isinstance(event, TextDelta) and event.logprobs:
                 self._logprobs.setdefault(event.choice, []).extend(event.logprobs)
 
     def content(self, choice: int = 0) -> tuple[Part, ...]:
-        return tuple(part.whole() for _, part in sorted(self._parts.get(choice, {}).items()))
+        parts = [part for _, part in sorted(self._parts.get(choice, {}).items())]
+        return tuple(part.value if isinstance(part, WholePart) else part.whole() for part in parts)
 
     def text(self, choice: int = 0) -> str:
         return "".join(p.text for p in self.content(choice) if isinstance(p, Text))
@@ -76,14 +83,18 @@ class _Growing:
         self.name: str | None = None
         self.signature: str | None = None
         self.redacted: str | None = None
+        self.provider: str | None = None
+        self.citations: tuple[Citation, ...] = ()
 
     def add(self, event: TextDelta | ThinkingDelta | ToolCallDelta) -> None:
         if isinstance(event, TextDelta):
             self.pieces.append(event.text)
+            self.citations += event.citations
         elif isinstance(event, ThinkingDelta):
             self.pieces.append(event.text)
             self.signature = event.signature or self.signature
             self.redacted = event.redacted or self.redacted
+            self.provider = event.provider or self.provider
         else:
             self.pieces.append(event.arguments)
             self.id = event.id or self.id
@@ -92,7 +103,7 @@ class _Growing:
     def whole(self) -> Part:
         joined = "".join(self.pieces)
         if self.kind is TextDelta:
-            return Text(text=joined)
+            return Text(text=joined, citations=self.citations)
         if self.kind is ThinkingDelta:
-            return Thinking(text=joined, signature=self.signature, redacted=self.redacted)
+            return Thinking(text=joined, signature=self.signature, redacted=self.redacted, provider=self.provider)
         return ToolCall(id=self.id or "", name=self.name or "", arguments=joined or "{}")

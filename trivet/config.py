@@ -23,6 +23,7 @@ import msgspec
 
 from trivet.errors import ConfigError
 from trivet.local.settings import LocalSettings
+from trivet.providers.settings import ProviderSettings
 from trivet.types import Value, replace
 
 __all__ = [
@@ -81,14 +82,6 @@ class ServerSettings(Value, frozen=True, kw_only=True):
             raise ValueError(f"max_body_mb is {self.max_body_mb}, must be more than 0")
         if not self.grace_s >= 0:
             raise ValueError(f"grace_s is {self.grace_s}, must be at least 0")
-
-
-class ProviderSettings(Value, frozen=True, kw_only=True):
-    """`kind` is what speaks to it, None being the kind that is called like the provider; `base_url` where it is."""
-
-    kind: str | None = None
-    base_url: str | None = None
-    api_key: str | None = None
 
 
 class ModelSettings(Value, frozen=True, kw_only=True):

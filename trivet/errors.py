@@ -47,12 +47,14 @@ class TrivetError(Exception):
     """The root of every error that trivet raises on purpose.
 
     `status` is the HTTP status that a client of the server sees; `retry` says whether the same target may
-    be asked again, `fallback` whether another target may be asked instead.
+    be asked again, `fallback` whether another target may be asked instead. `raw` is the provider's own error, a
+    `trivet.types.Source`, where a client of the same protocol may be told it as it is.
     """
 
     status: int = 500
     retry: ClassVar[bool] = False
     fallback: ClassVar[bool] = False
+    raw: object = None
 
     def __init__(self, message: str, *, status: int | None = None) -> None:
         super().__init__(message)
@@ -89,11 +91,13 @@ class UnknownModelError(RequestError):
 
 
 class ContextLengthError(RequestError):
-    """The prompt, in tokens, does not fit into the model's context, in tokens."""
+    """The prompt, in tokens, does not fit into the model's context, in tokens. None where a provider does not say."""
 
     fallback = True
 
-    def __init__(self, message: str, *, prompt_tokens: int, context_tokens: int, field: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, prompt_tokens: int | None, context_tokens: int | None, field: str | None = None
+    ) -> None:
         super().__init__(message, field=field)
         self.prompt_tokens = prompt_tokens
         self.context_tokens = context_tokens

@@ -11,7 +11,7 @@ from contextlib import aclosing
 from typing import Literal
 
 from trivet.errors import TransportError, UnsupportedError
-from trivet.types import Done, Event, Request, Response, Value, task_name
+from trivet.types import Done, Event, Request, Response, Value, replace, task_name
 
 __all__ = ["About", "Model", "Provider", "Wrapper"]
 
@@ -46,7 +46,8 @@ class Model:
 
     async def call(self, request: Request) -> Response:
         """The same, collected: the response that `Done` carries. Raises `TransportError` where none came."""
-        async with aclosing(self.stream(request)) as events:
+        whole = replace(request, context=replace(request.context, whole=True))
+        async with aclosing(self.stream(whole)) as events:
             async for event in events:
                 if isinstance(event, Done):
                     return event.response

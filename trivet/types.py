@@ -42,8 +42,22 @@ class BasePart(Value, tag_field="type", frozen=True, kw_only=True):
     extra: Extra = {}
 
 
+class Citation(Value, frozen=True, kw_only=True):
+    """Where a text has something from. `quote` is what is said there; `start` and `end` are the characters of the
+    text that stand on it. `raw` is the citation in its `provider`'s own words, to be sent back untouched."""
+
+    url: str | None = None
+    title: str | None = None
+    quote: str | None = None
+    start: int | None = None
+    end: int | None = None
+    provider: str | None = None
+    raw: Json = None
+
+
 class Text(BasePart, tag="text", frozen=True, kw_only=True):
     text: str
+    citations: tuple[Citation, ...] = ()
 
 
 class Media(BasePart, frozen=True, kw_only=True):
@@ -75,12 +89,15 @@ class Document(Media, tag="document", frozen=True, kw_only=True):
 
 
 class Thinking(BasePart, tag="thinking", frozen=True, kw_only=True):
-    """A model's reasoning. `signature` is the provider's proof, to be sent back untouched; `redacted` is
-    reasoning that only the provider can read, in which case `text` is empty."""
+    """A model's reasoning. `signature` is the proof of it that `provider` (`anthropic`, `openai`, `gemini`) wants back
+    untouched; `redacted` is reasoning that only that provider can read, in which case `text` is empty.
+
+    Gemini signs other parts too: an empty thought with its signature stands before such a part."""
 
     text: str = ""
     signature: str | None = None
     redacted: str | None = None
+    provider: str | None = None
 
 
 class ToolCall(BasePart, tag="tool_call", frozen=True, kw_only=True):
@@ -216,10 +233,27 @@ def _within(name: str, value: float | None, low: float, high: float | None) -> N
         raise ValueError(f"{name} is {value}, must be {bound}")
 
 
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+
+
+class Reasoning(Value, frozen=True, kw_only=True):
+    """How much the model may think before it answers. None means: as it does by default.
+
+    `effort` is a level, `budget_tokens` a bound; `adaptive` leaves the amount to the model. `summary` is how the
+    thoughts are told: `omitted` is not at all. `extra` holds what its protocol said and trivet has no field for."""
+
+    effort: Effort | None = None
+    budget_tokens: int | None = None
+    adaptive: bool | None = None
+    summary: Literal["auto", "concise", "detailed", "omitted"] | None = None
+    extra: Extra = {}
+
+
 class Context(Value, frozen=True, kw_only=True):
     """What wrappers need to know of a request; never rendered to a provider.
 
-    `deadline_s` is on the event loop's clock. `session` is the client's word for a conversation.
+    `deadline_s` is on the event loop's clock. `session` is the client's word for a conversation. `whole` says that
+    nobody reads the answer before its end, so that a provider may be asked for it in one piece.
     """
 
     id: str | None = None
@@ -227,13 +261,16 @@ class Context(Value, frozen=True, kw_only=True):
     session: str | None = None
     deadline_s: float | None = None
     reservation: str | None = None
+    whole: bool = False
 
 
-class Source(Value, frozen=True, kw_only=True):
-    """A request as its client wrote it: the protocol's name and the JSON body.
+class Source(Value, weakref=True, frozen=True, kw_only=True):
+    """What was received, as it was: the protocol's name and the bytes.
 
-    A provider of the same protocol sends this body, with the model's name exchanged. Wrappers do not touch
-    it: what they changed is found by parsing `body` again and comparing, field by field, with the request.
+    Of a request, the JSON body that its client wrote. A provider of the same protocol sends it, with the model's name
+    exchanged. Wrappers do not touch it: what they changed is found by comparing, field by field (`trivet.wire.source`).
+    Of an answer or an event (`raw`), what the provider sent, which a server of the same protocol passes on: whoever
+    changes such a value drops its `raw`.
     """
 
     protocol: str
@@ -246,7 +283,9 @@ class Source(Value, frozen=True, kw_only=True):
 class Usage(Value, omit_defaults=False, frozen=True, kw_only=True):
     """Tokens. The three input counts are disjoint and add up to the prompt; None is unknown, never 0.
 
-    `reasoning_tokens` are a part of `output_tokens`.
+    The rest are parts of these: `cache_write_1h_tokens` of the cache writes (what is kept for an hour, the others being
+    kept for five minutes), `audio_input_tokens` of the prompt, `reasoning_tokens` and `audio_output_tokens` of the
+    output.
     """
 
     uncached_input_tokens: int | None = None
@@ -254,6 +293,9 @@ class Usage(Value, omit_defaults=False, frozen=True, kw_only=True):
     cache_write_tokens: int | None = None
     output_tokens: int | None = None
     reasoning_tokens: int | None = None
+    cache_write_1h_tokens: int | None = None
+    audio_input_tokens: int | None = None
+    audio_output_tokens: int | None = None
 
     @property
     def input_tokens(self) -> int | None:
@@ -288,13 +330,15 @@ FinishReason = Literal["stop", "length", "tool_calls", "refusal"]
 
 
 class Response(Value, tag_field="task", frozen=True, kw_only=True):
-    """`model` is the name of the model that answered; `id` is the provider's, where it gave one."""
+    """`model` is the name of the model that answered; `id` is the provider's, where it gave one. `notes` say what was
+    done differently from what was asked, for people to read."""
 
     model: str
     id: str | None = None
     usage: Usage = Usage()
+    notes: tuple[str, ...] = ()
     extra: Extra = {}
-    raw: bytes | None = None
+    raw: Source | None = None
 
 
 class Choice(Value, frozen=True, kw_only=True):
@@ -379,12 +423,19 @@ class Conversation(Request, frozen=True, kw_only=True):
     tools: tuple[Tool, ...] = ()
     tool_choice: ToolChoice | None = None
     output: Output | None = None
+    reasoning: Reasoning | None = None
 
 
 class Chat(Conversation, tag="chat", frozen=True, kw_only=True):
+    """`user` and `cache_key` are labels: of the person who asks, and of prompts that share a prefix. `service_tier` is
+    the provider's word for how fast and how dear."""
+
     response_type = ChatResponse
 
     sampling: Sampling = Sampling()
+    user: str | None = None
+    cache_key: str | None = None
+    service_tier: str | None = None
 
 
 class CountTokens(Conversation, tag="count_tokens", frozen=True, kw_only=True):
@@ -436,23 +487,30 @@ def tasks() -> dict[str, type[Request]]:
 
 class Event(Value, tag_field="event", frozen=True, kw_only=True):
     """One step of an answer. `content` says whether it carries some of the answer: after the first that does,
-    nothing is retried. `raw` is what the provider sent, for a server of the same protocol to pass on; whoever
-    changes an event drops it."""
+    nothing is retried. `raw` is what the provider sent, in whole server-sent events, for a server of the same
+    protocol to pass on; where several events came of the same bytes, the first has them and the others have none
+    (`body=b""`). Whoever changes an event drops it."""
 
     content: ClassVar[bool] = False
 
-    raw: bytes | None = None
+    raw: Source | None = None
 
 
 class Start(Event, tag="start", frozen=True, kw_only=True):
-    """The first event: who answers."""
+    """The first event: who answers. `notes` are the response's, as far as they are known by now."""
 
     model: str
     id: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+class Aside(Event, tag="aside", frozen=True, kw_only=True):
+    """What a provider's stream says and trivet has no event for (a ping, the end of a block): only its `raw`."""
 
 
 class TextDelta(Event, tag="text", frozen=True, kw_only=True):
-    """Text for part `part` of choice `choice`. `logprobs` are those of the tokens in `text`."""
+    """Text for part `part` of choice `choice`. `logprobs` are those of the tokens in `text`; `citations` are of the
+    part, and may come with an empty text."""
 
     content = True
 
@@ -460,6 +518,7 @@ class TextDelta(Event, tag="text", frozen=True, kw_only=True):
     choice: int = 0
     part: int = 0
     logprobs: tuple[TokenLogprob, ...] = ()
+    citations: tuple[Citation, ...] = ()
 
 
 class ThinkingDelta(Event, tag="thinking", frozen=True, kw_only=True):
@@ -468,6 +527,7 @@ class ThinkingDelta(Event, tag="thinking", frozen=True, kw_only=True):
     text: str = ""
     signature: str | None = None
     redacted: str | None = None
+    provider: str | None = None
     choice: int = 0
     part: int = 0
 
@@ -481,6 +541,16 @@ class ToolCallDelta(Event, tag="tool_call", frozen=True, kw_only=True):
     id: str | None = None
     name: str | None = None
     arguments: str = ""
+    choice: int = 0
+    part: int = 0
+
+
+class WholePart(Event, tag="part", frozen=True, kw_only=True):
+    """A part that comes in one piece: an image, a block of a server-side tool."""
+
+    content = True
+
+    value: Part
     choice: int = 0
     part: int = 0
 
@@ -501,7 +571,7 @@ class Done(Event, tag="done", frozen=True, kw_only=True):
     response: AnyResponse
 
 
-AnyEvent = Start | TextDelta | ThinkingDelta | ToolCallDelta | UsageUpdate | Done
+AnyEvent = Start | Aside | TextDelta | ThinkingDelta | ToolCallDelta | WholePart | UsageUpdate | Done
 
 # --- JSON --------------------------------------------------------------------------------------------------
 

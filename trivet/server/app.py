@@ -26,13 +26,13 @@ from trivet.types import Context, Done, Request, replace, task_name
 from trivet.wire import (
     Incoming,
     anthropic,
-    anthropic_count,
     openai_chat,
     openai_completions,
     openai_embeddings,
-    openai_error,
+    openai_errors,
     openai_responses,
 )
+from trivet.wire.anthropic import count as anthropic_count
 
 if TYPE_CHECKING:
     from trivet.runtime import Runtime
@@ -248,7 +248,7 @@ def _shape(exchange: Exchange) -> Callable[[TrivetError], bytes]:
     protocol = POST.get(exchange.path)
     if protocol is not None:
         return protocol.error
-    return anthropic.error if b"anthropic-version" in exchange.headers else openai_error.error
+    return anthropic.error if b"anthropic-version" in exchange.headers else openai_errors.error
 
 
 def _want(exchange: Exchange, *methods: str) -> None:

@@ -18,7 +18,7 @@ from trivet.types import (
 
 def deltas(response: ChatResponse | CompleteResponse) -> Iterator[TextDelta | ThinkingDelta | ToolCallDelta]:
     """For a model that answers all at once (a cache, a script) to a client that asked for a stream: one delta
-    for each part. Parts that no delta carries (images, opaque blocks) are left to the renderer."""
+    for each part."""
     if isinstance(response, CompleteResponse):
         for i, answer in enumerate(response.choices):
             yield TextDelta(text=answer.text, choice=i, logprobs=answer.logprobs or ())
@@ -27,9 +27,16 @@ def deltas(response: ChatResponse | CompleteResponse) -> Iterator[TextDelta | Th
         logprobs = choice.logprobs or ()
         for n, part in enumerate(choice.message.content):
             if isinstance(part, Text):
-                yield TextDelta(text=part.text, choice=i, part=n, logprobs=logprobs)
+                yield TextDelta(text=part.text, citations=part.citations, choice=i, part=n, logprobs=logprobs)
                 logprobs = ()  # those of the whole choice, said once
             elif isinstance(part, Thinking):
-                yield ThinkingDelta(text=part.text, signature=part.signature, redacted=part.redacted, choice=i, part=n)
+                yield ThinkingDelta(
+                    text=part.text,
+                    signature=part.signature,
+                    redacted=part.redacted,
+                    provider=part.provider,
+                    choice=i,
+                    part=n,
+                )
             elif isinstance(part, ToolCall):
                 yield ToolCallDelta(id=part.id, name=part.name, arguments=part.arguments, choice=i, part=n)

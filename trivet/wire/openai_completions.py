@@ -27,18 +27,18 @@ from trivet.types import (
     TextDelta,
     TokenLogprob,
 )
-from trivet.wire import Incoming, openai_error, sse
+from trivet.wire import Incoming, openai_errors, sse
 from trivet.wire.deltas import deltas
 from trivet.wire.fields import Fields, drop_defaults, read_object
 from trivet.wire.ids import fresh_id
-from trivet.wire.openai_common import (
+from trivet.wire.openai import (
     FINISH_REASONS,
     LOWEST_LOGPROB,
     read_sampling,
     read_stream,
     write_usage,
 )
-from trivet.wire.openai_error import error
+from trivet.wire.openai_errors import error
 
 __all__ = ["PROTOCOL", "Renderer", "error", "parse"]
 
@@ -128,7 +128,7 @@ class Renderer:
 
     def failure(self, error: TrivetError) -> bytes:
         """An error event, which clients raise, and no `[DONE]`."""
-        return sse.event(openai_error.error(error))
+        return sse.event(openai_errors.error(error))
 
     def _begin(self, model: str, id: str | None) -> None:
         """Fixes id and model: all chunks of a stream have the same."""

@@ -10,9 +10,9 @@ import msgspec
 
 from trivet.errors import RequestError, TrivetError, UnsupportedError
 from trivet.types import Done, Embed, EmbedResponse, Event, Response, Source
-from trivet.wire import Incoming, openai_error, sse
+from trivet.wire import Incoming, openai_errors, sse
 from trivet.wire.fields import Fields, convert, read_object
-from trivet.wire.openai_error import error
+from trivet.wire.openai_errors import error
 
 __all__ = ["PROTOCOL", "Renderer", "error", "parse"]
 
@@ -80,7 +80,7 @@ class Renderer:
         return self.whole(event.response) if isinstance(event, Done) else b""
 
     def failure(self, error: TrivetError) -> bytes:
-        return sse.event(openai_error.error(error))
+        return sse.event(openai_errors.error(error))
 
 
 def _base64(vector: tuple[float, ...]) -> str:

@@ -33,12 +33,12 @@ from trivet.types import (
     ToolCallDelta,
     Usage,
 )
-from trivet.wire import Incoming, openai_error, sse
+from trivet.wire import Incoming, openai_errors, sse
 from trivet.wire.carry import check_parts, last_opaque
 from trivet.wire.ids import fresh_id
 from trivet.wire.in_turn import Delta, Finished, InTurn
-from trivet.wire.openai_responses_items import PROVIDER
-from trivet.wire.openai_responses_output import (
+from trivet.wire.openai_responses.items_in import PROVIDER
+from trivet.wire.openai_responses.items_out import (
     Item,
     empty_content,
     empty_item,
@@ -118,7 +118,7 @@ class Renderer:
 
     def failure(self, error: TrivetError) -> bytes:
         """An error event, which clients raise, and the response as one that has failed."""
-        shape = openai_error.shape(error)
+        shape = openai_errors.shape(error)
         flat = {"code": shape["code"], "message": shape["message"], "param": shape["param"]}
         code = "rate_limit_exceeded" if error.status == 429 else "server_error"
         told = {"code": "invalid_prompt" if 400 <= error.status < 429 else code, "message": error.message}

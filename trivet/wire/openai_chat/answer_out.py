@@ -33,11 +33,11 @@ from trivet.types import (
     ToolCall,
     ToolCallDelta,
 )
-from trivet.wire import Incoming, openai_error, sse
+from trivet.wire import Incoming, openai_errors, sse
 from trivet.wire.carry import check_parts
 from trivet.wire.deltas import deltas
 from trivet.wire.ids import fresh_id
-from trivet.wire.openai_common import FINISH_REASONS, LOWEST_LOGPROB, write_usage
+from trivet.wire.openai import FINISH_REASONS, LOWEST_LOGPROB, write_usage
 
 EMPTY: Extra = {}
 PROTOCOL_NAME = "OpenAI's chat completions"
@@ -86,7 +86,7 @@ class Renderer:
 
     def failure(self, error: TrivetError) -> bytes:
         """An error event, which clients raise, and no `[DONE]`."""
-        return sse.event(openai_error.error(error))
+        return sse.event(openai_errors.error(error))
 
     def _begin(self, model: str, id: str | None) -> None:
         """Fixes id and model: all chunks of a stream have the same."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from trivet.types import Opaque, Part, Text, Thinking, TokenLogprob, ToolCall
-from trivet.wire.openai_common import LOWEST_LOGPROB
+from trivet.wire.openai import LOWEST_LOGPROB
 
 Item = dict[str, Any]
 _OURS = ("refusal", "phase", "summary")  # what `openai_responses_items` has put into a part's `extra`

@@ -6,9 +6,10 @@ import msgspec
 
 from trivet.errors import TrivetError
 from trivet.types import CountTokens, CountTokensResponse, Done, Event, Response, Source
-from trivet.wire import Incoming, anthropic_error, sse
-from trivet.wire.anthropic import read_conversation
-from trivet.wire.anthropic_error import error
+from trivet.wire import Incoming, sse
+from trivet.wire.anthropic import errors
+from trivet.wire.anthropic.errors import error
+from trivet.wire.anthropic.request_in import read_conversation
 from trivet.wire.fields import read_object
 
 __all__ = ["PROTOCOL", "Renderer", "error", "parse"]
@@ -43,4 +44,4 @@ class Renderer:
         return self.whole(event.response) if isinstance(event, Done) else b""
 
     def failure(self, error: TrivetError) -> bytes:
-        return sse.event(anthropic_error.error(error), "error")
+        return sse.event(errors.error(error), "error")

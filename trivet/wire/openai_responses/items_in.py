@@ -17,7 +17,7 @@ from trivet.errors import RequestError
 from trivet.types import Document, Image, Message, Opaque, Part, Text, Thinking, ToolCall, ToolResult, replace
 from trivet.wire.data_url import is_data_url, read_base64, read_data_url
 from trivet.wire.fields import Fields, drop_defaults
-from trivet.wire.openai_common import read_cache_mark
+from trivet.wire.openai import read_cache_mark
 
 PROVIDER = "openai"  # whose opaque parts these are
 

@@ -11,13 +11,11 @@ from typing import Any
 from trivet.errors import RequestError, UnsupportedError
 from trivet.types import Chat, Output, Sampling, Source, Tool, ToolChoice
 from trivet.wire import Incoming
-from trivet.wire.anthropic_answer import Renderer
-from trivet.wire.anthropic_error import error
-from trivet.wire.anthropic_messages import read_cache_mark, read_messages
+from trivet.wire.anthropic.messages_in import read_cache_mark, read_messages
 from trivet.wire.fields import Fields, drop_defaults, read_object, rest
 from trivet.wire.sampling import bounded
 
-__all__ = ["PROTOCOL", "Renderer", "error", "parse", "read_conversation"]
+__all__ = ["PROTOCOL", "parse", "read_conversation"]
 
 PROTOCOL = "anthropic"
 _DEFAULTS = {

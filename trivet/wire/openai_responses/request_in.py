@@ -14,12 +14,10 @@ from trivet.errors import RequestError
 from trivet.types import Chat, Output, Sampling, Source, Tool, ToolChoice, replace, system
 from trivet.wire import Incoming
 from trivet.wire.fields import Fields, drop_defaults, read_object, rest
-from trivet.wire.openai_error import error
-from trivet.wire.openai_responses_answer import Renderer
-from trivet.wire.openai_responses_items import read_input
+from trivet.wire.openai_responses.items_in import read_input
 from trivet.wire.sampling import bounded
 
-__all__ = ["PROTOCOL", "Renderer", "error", "parse"]
+__all__ = ["PROTOCOL", "parse"]
 
 PROTOCOL = "openai-responses"
 _DEFAULTS = {

@@ -27,7 +27,7 @@ from trivet.types import (
 )
 from trivet.wire.data_url import is_data_url, read_base64, read_data_url
 from trivet.wire.fields import Fields, convert, drop_defaults, need_object, rest
-from trivet.wire.openai_common import read_cache_mark, refuse_deprecated
+from trivet.wire.openai import read_cache_mark, refuse_deprecated
 
 PROVIDER = "openai"  # whose opaque parts these are
 

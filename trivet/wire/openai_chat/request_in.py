@@ -12,12 +12,10 @@ from trivet.errors import RequestError
 from trivet.types import Chat, Output, Source, Tool, ToolChoice, replace
 from trivet.wire import Incoming
 from trivet.wire.fields import Fields, drop_defaults, need_object, read_object, rest
-from trivet.wire.openai_chat_answer import Renderer
-from trivet.wire.openai_chat_messages import read_messages
-from trivet.wire.openai_common import read_sampling, read_stream, refuse_deprecated
-from trivet.wire.openai_error import error
+from trivet.wire.openai import read_sampling, read_stream, refuse_deprecated
+from trivet.wire.openai_chat.messages_in import read_messages
 
-__all__ = ["PROTOCOL", "Renderer", "error", "parse"]
+__all__ = ["PROTOCOL", "parse"]
 
 PROTOCOL = "openai-chat"
 _DEFAULTS = {

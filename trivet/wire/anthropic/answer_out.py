@@ -34,8 +34,9 @@ from trivet.types import (
     Usage,
     UsageUpdate,
 )
-from trivet.wire import Incoming, anthropic_error, sse
-from trivet.wire.anthropic_messages import PROVIDER
+from trivet.wire import Incoming, sse
+from trivet.wire.anthropic import errors
+from trivet.wire.anthropic.messages_in import PROVIDER
 from trivet.wire.carry import check_parts, last_opaque
 from trivet.wire.deltas import deltas
 from trivet.wire.ids import fresh_id
@@ -83,7 +84,7 @@ class Renderer:
 
     def failure(self, error: TrivetError) -> bytes:
         """An error event, which clients raise."""
-        return sse.event(anthropic_error.error(error), "error")
+        return sse.event(errors.error(error), "error")
 
     # --- the stream, in pieces ---------------------------------------------------------------------------------
 

@@ -1,0 +1,79 @@
+"""Same protocol in and out: what a client wrote goes to the provider as it was, but for what wrappers have changed.
+
+What they changed is found by comparing the request with what its source was parsed to. Where nothing is, the client's
+own bytes go out, value by value, unknown fields included, with the model's name exchanged. Where something is, the
+request is written before and after the change, and what differs between the two is put in its place.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import msgspec
+
+from trivet.types import Request, Source, replace
+from trivet.wire import Back, Target
+
+_OURS = ("model", "context", "source")
+_parsed: WeakKeyDictionary[Source, dict[str, Any]] = WeakKeyDictionary()
+_encoder = msgspec.json.Encoder()
+_Object = dict[str, msgspec.Raw]
+
+
+def remember(request: Request) -> None:
+    """Keeps what a source was parsed to for as long as the source lives, so that nobody need parse it again."""
+    if request.source is not None:
+        _parsed[request.source] = _fields(request)
+
+
+def body(request: Request, target: Target, wire: Back) -> bytes:
+    """The JSON body that asks `target` in the protocol `wire`. Raises `UnsupportedError` for what it cannot carry."""
+    source = request.source
+    if source is None or source.protocol != wire.PROTOCOL:
+        return _encoder.encode(wire.write(request, target))
+    before = _parsed.get(source)
+    if before is None:
+        before = _fields(wire.parse(source.body).request)
+    own: _Object = msgspec.json.decode(source.body, type=_Object)
+    told = {name: _raw(value) for name, value in wire.told(own, target).items()}
+    if any(getattr(request, name) is not value and getattr(request, name) != value for name, value in before.items()):
+        own, changed = _changed(request, replace(request, **before), own, target, wire)
+        told = changed | told
+    return _encoder.encode(own | told)
+
+
+def _changed(after: Request, before: Request, own: _Object, target: Target, wire: Back) -> tuple[_Object, _Object]:
+    """The client's fields without those that are gone, and the fields that are new or different."""
+    new, old = wire.write(after, target), wire.write(before, target)
+    kept = {name: value for name, value in own.items() if name in new or name not in old}
+    return kept, {n: _merged(own.get(n), old.get(n), v) for n, v in new.items() if n not in old or old[n] != v}
+
+
+def _merged(own: msgspec.Raw | None, old: Any, new: Any) -> msgspec.Raw:
+    """A field's new value. Of a list (messages, tools) whose items are the client's one by one, those at its beginning
+    and end that have not changed stay the client's own bytes."""
+    if own is None or not isinstance(old, list) or not isinstance(new, list):
+        return _raw(new)
+    try:
+        items = msgspec.json.decode(own, type=list[msgspec.Raw])
+    except msgspec.ValidationError:
+        return _raw(new)
+    if len(items) != len(old):
+        return _raw(new)
+    head = 0
+    while head < min(len(old), len(new)) and old[head] == new[head]:
+        head += 1
+    tail = 0
+    while tail < min(len(old), len(new)) - head and old[-1 - tail] == new[-1 - tail]:
+        tail += 1
+    middle = [_raw(value) for value in new[head : len(new) - tail]]
+    return _raw([*items[:head], *middle, *items[len(items) - tail :]])
+
+
+def _fields(request: Request) -> dict[str, Any]:
+    return {name: getattr(request, name) for name in request.__struct_fields__ if name not in _OURS}
+
+
+def _raw(value: Any) -> msgspec.Raw:
+    return msgspec.Raw(_encoder.encode(value))
