@@ -253,7 +253,8 @@ class Context(Value, frozen=True, kw_only=True):
     """What wrappers need to know of a request; never rendered to a provider.
 
     `deadline_s` is on the event loop's clock. `session` is the client's word for a conversation. `whole` says that
-    nobody reads the answer before its end, so that a provider may be asked for it in one piece.
+    nobody reads the answer before its end, so that a provider may be asked for it in one piece. `headers` are those of
+    the client's that may go on to a provider which knows them, by lower-case name.
     """
 
     id: str | None = None
@@ -262,6 +263,7 @@ class Context(Value, frozen=True, kw_only=True):
     deadline_s: float | None = None
     reservation: str | None = None
     whole: bool = False
+    headers: Mapping[str, str] = {}
 
 
 class Source(Value, weakref=True, frozen=True, kw_only=True):

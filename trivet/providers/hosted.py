@@ -41,6 +41,7 @@ class Hosted(Provider):
     unsigned_thinking = False
     routes: Mapping[type[Request], Route]
     quirks: Mapping[str, Any] = {}
+    forwards: tuple[str, ...] = ()  # headers of the client's that go on
 
     def __init__(self, settings: ProviderSettings, *, name: str) -> None:
         self.name = name
@@ -148,7 +149,9 @@ class HostedModel(Model):
         body = source.body(request, target, wire)
         path = (target.stream and route.stream_path) or route.path
         url = f"{provider.base}/{path.format(model=self.name)}"
-        async with provider.http.request("POST", url, provider.all_headers(), body) as reply:
+        headers = provider.all_headers()
+        headers |= {k: v for k, v in request.context.headers.items() if k in provider.forwards}
+        async with provider.http.request("POST", url, headers, body) as reply:
             if reply.status >= 400:
                 raise wire.read_error(reply.status, reply.headers, await reply.read(), target)
             reader = wire.Reader(request, target)

@@ -12,7 +12,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
 
 import msgspec
 
@@ -22,7 +22,7 @@ from trivet.model import Model
 from trivet.server import listings
 from trivet.server.exchange import ClientLeft, Exchange, Receive, Scope, Send
 from trivet.server.security import Keys, check_json, check_origin
-from trivet.types import Context, Done, Request, replace, task_name
+from trivet.types import Context, Done, Event, Request, Source, Start, replace, task_name
 from trivet.wire import (
     Incoming,
     anthropic,
@@ -31,6 +31,7 @@ from trivet.wire import (
     openai_embeddings,
     openai_errors,
     openai_responses,
+    source,
 )
 from trivet.wire.anthropic import count as anthropic_count
 
@@ -49,6 +50,8 @@ class Wire(Protocol):
     def error(self, error: TrivetError, /) -> bytes: ...
     @property
     def Renderer(self) -> Callable[[Incoming], wire.Renderer]: ...
+    @property
+    def PROTOCOL(self) -> str: ...
 
 
 POST: dict[str, Wire] = {
@@ -59,6 +62,7 @@ POST: dict[str, Wire] = {
     "/v1/messages": anthropic,
     "/v1/messages/count_tokens": anthropic_count,
 }
+FORWARDED = (b"anthropic-beta", b"anthropic-version")
 HEALTH, MODELS = "/health", "/v1/models"
 GET = (HEALTH, MODELS, f"{MODELS}/{{id}}")
 
@@ -178,14 +182,19 @@ class App:
     async def _ask(self, exchange: Exchange, protocol: Wire) -> None:
         """The way of every task: bytes to a request, the request to its model, what comes back to bytes."""
         incoming = protocol.parse(await exchange.read(self._max_body))
+        source.remember(incoming.request)
         renderer = protocol.Renderer(incoming)
-        request = replace(incoming.request, context=Context(id=exchange.id, key=exchange.key))
+        context = Context(id=exchange.id, key=exchange.key, headers=_forwarded(exchange))
+        request = replace(incoming.request, context=context)
         model = self.runtime.model(request.model, paths=False, task=task_name(request))
         if incoming.stream:
             exchange.ending = renderer.failure
-            await _stream(exchange, renderer, model, request)
+            await _stream(exchange, protocol, renderer, model, request)
         else:
-            await exchange.respond(200, renderer.whole(await model.call(request)))
+            response = await model.call(request)
+            raw = response.raw if _same(response.raw, protocol) else None
+            body = renderer.whole(response) if raw is None else raw.body
+            await exchange.respond(200, body, _notes(response.notes))
 
     async def _models(self, exchange: Exchange, name: str) -> None:
         """All models, or the one called `name`."""
@@ -220,19 +229,31 @@ class App:
         if exchange.status is not None:
             await exchange.write(exchange.ending(error), more=False)
             return
-        headers = _headers(error)
+        protocol, raw = POST.get(exchange.path), error.raw
+        status, headers = error.status, _headers(error)
+        if isinstance(raw, Source) and protocol is not None and _same(raw, protocol):
+            status = getattr(error, "provider_status", None) or status
+            body = raw.body
+        else:
+            body = _shape(exchange)(error)
         if self.state == "draining":
             headers.append((b"connection", b"close"))
-        await exchange.respond(error.status, _shape(exchange)(error), headers)
+        await exchange.respond(status, body, headers)
 
 
-async def _stream(exchange: Exchange, renderer: wire.Renderer, model: Model, request: Request) -> None:
+async def _stream(exchange: Exchange, protocol: Wire, renderer: wire.Renderer, model: Model, request: Request) -> None:
     """Sends each event's bytes as they come. Those before the first content wait for it: until then an error is a
-    status, and the model named may still be another one."""
-    held = b""
+    status, and the model named may still be another one.
+
+    Where the first event has what a provider of the same protocol sent, so have all, and that is what goes on."""
+    held, passes = b"", None
     async with aclosing(model.stream(request)) as events:
         async for event in events:
-            chunk = renderer.event(event)
+            if passes is None:
+                passes = _same(event.raw, protocol)
+            chunk = _passed(event) if passes else renderer.event(event)
+            if isinstance(event, Start) and event.notes:
+                exchange.also = _notes(event.notes)
             if isinstance(event, Done):
                 return await exchange.write(held + chunk, more=False)
             if exchange.status is None and not event.content:
@@ -241,6 +262,30 @@ async def _stream(exchange: Exchange, renderer: wire.Renderer, model: Model, req
                 await exchange.write(held + chunk)
                 held = b""
     raise TransportError(f"{model.about.name}: the stream ended before its answer was complete; ask again")
+
+
+def _same(raw: Source | None, protocol: Wire) -> TypeGuard[Source]:
+    """Whether this is what a provider of the client's own protocol sent."""
+    return raw is not None and raw.protocol == protocol.PROTOCOL
+
+
+def _passed(event: Event) -> bytes:
+    """What the provider sent."""
+    if event.raw is None and not event.content:
+        return b""  # of trivet's own making
+    if event.raw is None:
+        raise TrivetError("a wrapper has changed an event of a stream without dropping `raw` from its Start on")
+    return event.raw.body
+
+
+def _forwarded(exchange: Exchange) -> dict[str, str]:
+    """The client's headers that may go on to a provider. Never its credentials."""
+    return {name.decode(): exchange.headers[name].decode("latin-1") for name in FORWARDED if name in exchange.headers}
+
+
+def _notes(notes: Sequence[str]) -> list[tuple[bytes, bytes]]:
+    """What was done differently from what was asked, a header each."""
+    return [(b"x-trivet-note", " ".join(note.split()).encode("latin-1", "replace")) for note in notes]
 
 
 def _shape(exchange: Exchange) -> Callable[[TrivetError], bytes]:

@@ -45,6 +45,7 @@ class Exchange:
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.status: int | None = None
         self.over = False
+        self.also: Headers = ()  # of the answer, beside the usual ones
         self.ending: Callable[[TrivetError], bytes] = lambda error: b""
         self.key: str | None = None  # the name of the key that it came with
         self.began = time.monotonic()
@@ -127,7 +128,8 @@ class Exchange:
         id = self.id.encode()
         # The second and third names are where the OpenAI and the Anthropic client look for it.
         ids = [(b"x-trivet-request-id", id), (b"x-request-id", id), (b"request-id", id)]
-        await self._send({"type": "http.response.start", "status": status, "headers": [*ids, *headers]})
+        told = [*ids, *headers, *self.also]
+        await self._send({"type": "http.response.start", "status": status, "headers": told})
         self.status = status  # only now: where the sending is cancelled, there is still a status to send
 
     async def _finish(self, chunk: bytes) -> None:
