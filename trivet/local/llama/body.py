@@ -38,6 +38,14 @@ OPTIONS: Mapping[str, type | tuple[type, ...]] = {
     "ignore_eos": bool,
     "chat_template_kwargs": dict,
 }
+USUAL_TIERS = (None, "auto", "default", "standard", "standard_only")
+# What clients call `reasoning`; the rest call it that.
+REASONING = {
+    "openai-chat": "reasoning_effort",
+    "anthropic": "thinking",
+    "anthropic-count": "thinking",
+    "gemini": "generationConfig.thinkingConfig",
+}
 MOST_TOKENS = 2**31 - 1  # the engine's own integer; the context ends an answer long before
 RANDOM_SEED = 0xFFFFFFFF  # to the engine, this one means: draw one
 
@@ -53,6 +61,7 @@ class Limits:
 def conversation(request: Conversation, limits: Limits) -> Json:
     """Messages, tools and output: what decides the prompt, and the shape of the answer."""
     body: Json = _extras(request, limits.name)
+    _refuse_thinking(request, limits.name)
     tools = tool_fields(request, limits.name, limits.caps)
     kwargs = {**body.pop("chat_template_kwargs", {}), **tools.pop("chat_template_kwargs", {})}
     body |= tools
@@ -67,7 +76,24 @@ def conversation(request: Conversation, limits: Limits) -> Json:
     return body
 
 
+def _refuse_thinking(request: Conversation, name: str) -> None:
+    """No embedded model is told how much to think. That it should not think at all, it can be told."""
+    asked = request.reasoning
+    if asked is None:
+        return
+    none = asked.effort in (None, "none") and not asked.budget_tokens and not asked.adaptive
+    if none and asked.summary in (None, "omitted") and not asked.extra:
+        return
+    field = REASONING.get(request.source.protocol if request.source else "", "reasoning")
+    raise UnsupportedError(f"{name} does not know {field!r}: leave it out, or name a model that thinks", field=field)
+
+
 def chat(request: Chat, limits: Limits) -> Json:
+    if request.service_tier not in USUAL_TIERS:
+        tier = request.service_tier
+        raise UnsupportedError(
+            f"service_tier is {tier!r}, and {limits.name} runs on this machine: leave it out", field="service_tier"
+        )
     return {**conversation(request, limits), **sampling(request.sampling, limits), **STREAM}
 
 
