@@ -80,20 +80,71 @@ def read_cache_mark(p: Fields) -> CacheMark | None:
     return None
 
 
+# Where hosts say how much of the prompt came from a cache, beside the details that OpenAI has.
+_CACHED = ("prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens")
+
+
+def read_usage(told: Mapping[str, Any] | None) -> Usage:
+    """A provider's usage, in the words of chat completions or of responses; what it does not say is None.
+
+    Its count of the prompt includes what was cached. The two cache counts are what is charged differently: where the
+    prompt's is known and one of them is not told, the host charges nothing in that way, and it is 0.
+    """
+    if not told:
+        return Usage()
+    prompt, output = _count(told, "prompt_tokens", "input_tokens"), _count(told, "completion_tokens", "output_tokens")
+    details = told.get("prompt_tokens_details") or told.get("input_tokens_details") or {}
+    made = told.get("completion_tokens_details") or told.get("output_tokens_details") or {}
+    cached, written = _count(details, "cached_tokens"), _count(details, "cache_write_tokens")
+    if cached is None:
+        cached = _count(told, *_CACHED)
+    uncached = None
+    if prompt is not None:
+        cached, written = cached or 0, written or 0
+        uncached = max(0, prompt - cached - written)
+    reasoning = _count(made, "reasoning_tokens")
+    if reasoning is None:
+        reasoning = _count(told, "reasoning_tokens")
+    if (
+        prompt is not None
+        and output is not None
+        and reasoning
+        and told.get("total_tokens") == prompt + output + reasoning
+    ):
+        output += reasoning  # xAI counts them beside the output: the total tells
+    return Usage(
+        uncached_input_tokens=uncached,
+        cache_read_tokens=cached,
+        cache_write_tokens=written,
+        output_tokens=output,
+        reasoning_tokens=reasoning,
+        audio_input_tokens=_count(details, "audio_tokens"),
+        audio_output_tokens=_count(made, "audio_tokens"),
+    )
+
+
+def _count(told: Mapping[str, Any], *names: str) -> int | None:
+    """The first of these that is a number of tokens."""
+    return next((told[n] for n in names if isinstance(told.get(n), int) and told[n] >= 0), None)
+
+
 def write_usage(usage: Usage) -> dict[str, Any] | None:
     """OpenAI's usage, or None where a total is unknown. Its `prompt_tokens` include what was cached; a detail
     that is unknown is left out, because 0 would be a claim."""
     if usage.input_tokens is None or usage.output_tokens is None:
         return None
+    read = {"cached_tokens": usage.cache_read_tokens, "cache_write_tokens": usage.cache_write_tokens}
+    made = {"reasoning_tokens": usage.reasoning_tokens, "audio_tokens": usage.audio_output_tokens}
     written: dict[str, Any] = {
         "prompt_tokens": usage.input_tokens,
         "completion_tokens": usage.output_tokens,
         "total_tokens": usage.total_tokens,
-        "prompt_tokens_details": {
-            "cached_tokens": usage.cache_read_tokens,
-            "cache_write_tokens": usage.cache_write_tokens,
-        },
+        "prompt_tokens_details": _known(read | {"audio_tokens": usage.audio_input_tokens}),
     }
-    if usage.reasoning_tokens is not None:
-        written["completion_tokens_details"] = {"reasoning_tokens": usage.reasoning_tokens}
+    if details := _known(made):
+        written["completion_tokens_details"] = details
     return written
+
+
+def _known(counts: Mapping[str, int | None]) -> dict[str, int]:
+    return {name: count for name, count in counts.items() if count is not None}
