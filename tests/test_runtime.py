@@ -145,9 +145,9 @@ async def test_an_unknown_base_names_its_table_and_the_nearest() -> None:
 
 
 async def test_a_configured_provider_that_nothing_implements_is_told_so() -> None:
-    runtime = Runtime(Config(providers={"work": ProviderSettings(kind="openai")}))
-    with pytest.raises(ConfigError, match=r"\[providers.work\]: there is no provider of kind 'openai' yet"):
-        runtime.model("work/gpt-5.5")
+    runtime = Runtime(Config(providers={"work": ProviderSettings(kind="abacus")}))
+    with pytest.raises(ConfigError, match=r"\[providers.work\] kind: there is no kind of provider 'abacus'"):
+        runtime.model("work/large")
     assert list(runtime.problems()) == ["providers.work"]
     assert runtime.names() == ("local/smollm2",)
 
@@ -159,8 +159,9 @@ async def test_a_provider_may_not_be_of_kind_local() -> None:
 
 
 class Acme(Provider):
-    def __init__(self, settings: ProviderSettings) -> None:
+    def __init__(self, settings: ProviderSettings, *, name: str) -> None:
         self.settings = settings
+        self.name = name
 
     def names(self) -> tuple[str, ...]:
         return ("large",)
@@ -173,11 +174,12 @@ class Acme(Provider):
 
 
 async def test_a_provider_of_another_package_is_found_by_its_kind(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "kinds", lambda: {"acme": "test_runtime:Acme"})
+    monkeypatch.setattr(registry, "kinds", lambda: {"local": WHERE, "acme": "test_runtime:Acme"})
     settings = ProviderSettings(kind="acme", base_url="http://x")
     runtime = Runtime(Config(providers={"work": settings}))
     assert runtime.names() == ("local/smollm2", "work/large")
     assert await answer(runtime, "work/large") == "1: Hi"
+    assert runtime.provider("work").name == "work"  # type: ignore[union-attr]
     assert await answer(runtime, "acme/any") == "1: Hi"
 
 
@@ -248,7 +250,11 @@ async def test_one_provider_that_fails_to_close_does_not_keep_the_others_open() 
     runtime = Runtime()
     runtime.model()
     provider = runtime._providers["local"]
-    runtime._providers = {"first": Broken(ProviderSettings()), "local": provider, "last": Broken(ProviderSettings())}
+    runtime._providers = {
+        "first": Broken(ProviderSettings(), name="first"),
+        "local": provider,
+        "last": Broken(ProviderSettings(), name="last"),
+    }
     with pytest.raises(OSError, match="no"):
         await runtime.close()
     assert provider.closed == 1  # type: ignore[attr-defined]

@@ -4,7 +4,7 @@
 
     [server]                host, port, keys, max_body_mb, grace_s
     [local]                 embedded models: `trivet.local.settings.LocalSettings`
-    [providers.NAME]        kind, base_url, api_key
+    [providers.NAME]        hosts, and accounts at them: `trivet.providers.settings.ProviderSettings`
     [models.NAME]           use = ["one name"], or base = "name" with system = "..."
 
 A secret may be `env:NAME`: the value of that environment variable. Paths count from the file.
@@ -251,10 +251,13 @@ def _local(table: Any, at: _Place) -> LocalSettings:
 def _provider(name: str, table: Any, at: _Place) -> ProviderSettings:
     if name == "local":
         raise ConfigError(f"{at}: embedded models have a table of their own. Write [local].")
+    if "/" in name:
+        raise ConfigError(f"{at}: a provider's name has no slash, which is what stands between it and its model.")
     settings = _settings(table, ProviderSettings, at)
+    headers = {key: _secret(value, at, f"headers.{key}") for key, value in settings.headers.items()}
     if settings.api_key is None:
-        return settings
-    return replace(settings, api_key=_secret(settings.api_key, at, "api_key"))
+        return replace(settings, headers=headers)
+    return replace(settings, headers=headers, api_key=_secret(settings.api_key, at, "api_key"))
 
 
 def _model(table: Any, at: _Place) -> ModelSettings:
@@ -305,6 +308,8 @@ def _secret(value: str, at: _Place, key: str) -> Secret:
     if not found:
         state = "is not set" if found is None else "is empty"
         raise ConfigError(f"{at} {key}: the environment variable {variable} {state}. Set it, or take {key} out.")
+    if not found.isprintable():
+        raise ConfigError(f"{at} {key}: the environment variable {variable} has a line break or the like in it.")
     return Secret(found)
 
 

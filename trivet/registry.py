@@ -5,8 +5,8 @@ A package of its own adds one by an entry point in the group `trivet.providers`:
     [project.entry-points."trivet.providers"]
     acme = "trivet_acme:Acme"
 
-The class is a `trivet.model.Provider` whose constructor takes its settings: a `ProviderSettings`, or for `local`
-the `LocalSettings`.
+The class is a `trivet.model.Provider` that is made as `Acme(settings, name="work")`, with the `ProviderSettings` of the
+table and its name. (`local`, of which there is one, takes only its `LocalSettings`.)
 """
 
 from __future__ import annotations

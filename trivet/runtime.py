@@ -8,8 +8,9 @@
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +18,7 @@ from typing import Any
 
 from trivet import registry
 from trivet.adapt.prompt import Prompt
+from trivet.catalog import names as well_known
 from trivet.config import Config, ProviderSettings, find, is_path, load, nearest
 from trivet.errors import ConfigError, RequestError, TrivetError, UnknownModelError
 from trivet.model import Model, Provider
@@ -25,6 +27,7 @@ from trivet.types import Event, Request, Response, task_name
 __all__ = ["Runtime"]
 
 DEFAULT = "local/smollm2"
+MOST = 4096  # names that are remembered: a client can ask for any name at a host
 
 
 class Runtime:
@@ -34,7 +37,13 @@ class Runtime:
         self.config = config or Config()
         self._models: dict[str, Model] = {}
         self._providers: dict[str, Provider] = {}
+        self._found: tuple[str, ...] = ()
         self._closed = False
+
+    @functools.cached_property
+    def kinds(self) -> tuple[str, ...]:
+        """Every kind of provider."""
+        return tuple(registry.kinds())
 
     @classmethod
     def load(cls, path: str | Path | None = None) -> Runtime:
@@ -44,8 +53,12 @@ class Runtime:
 
     def names(self) -> tuple[str, ...]:
         """What can be asked for by name: every `[models.NAME]`, and what each provider lists."""
-        listed = [f"{p}/{n}" for p in ("local", *self.config.providers) for n in self._names_of(p)]
+        listed = [f"{p}/{n}" for p in ("local", *self.config.providers, *self._found) for n in self._names_of(p)]
         return tuple(dict.fromkeys([*listed, *self.config.models]))
+
+    def found(self, names: Iterable[str]) -> None:
+        """Tells it of providers that are there without a table, whose models are to be listed as well."""
+        self._found = tuple(names)
 
     def model(self, name: str | None = None, *, paths: bool = True, task: str = "chat") -> Model:
         """The model of this name, the same object each time.
@@ -63,8 +76,35 @@ class Runtime:
                 raise self._unknown(name)
             name = os.path.abspath(os.path.expanduser(name))
         if name not in self._models:
-            self._models[name] = self._build(name)
+            model = self._build(name)
+            if len(self._models) >= MOST:
+                del self._models[next(iter(self._models))]
+            self._models[name] = model
         return self._models[name]
+
+    def provider(self, name: str) -> Provider | None:
+        """The provider of this name, made once: that of its table, else of the kind that is called so. None where
+        nothing has this name; ConfigError where it is configured wrongly."""
+        if name not in self._providers:
+            provider = self._made(name)
+            if provider is None:
+                return None
+            self._providers[name] = provider
+        return self._providers[name]
+
+    def hosted(self) -> dict[str, Provider | ConfigError]:
+        """Every provider but the embedded one: each table, then each kind that no table is called like."""
+        found: dict[str, Provider | ConfigError] = {}
+        for name in dict.fromkeys((*self.config.providers, *self.kinds)):
+            if name != "local":
+                try:
+                    provider = self.provider(name)
+                except ConfigError as error:
+                    found[name] = error
+                else:
+                    assert provider is not None  # it has a table or is a kind
+                    found[name] = provider
+        return found
 
     @property
     def built(self) -> Mapping[str, Model]:
@@ -89,7 +129,7 @@ class Runtime:
                 found[f"models.{name}"] = error
         for name in self.config.providers:
             try:
-                self._provider(name)
+                self.provider(name)
             except TrivetError as error:
                 found[f"providers.{name}"] = error
         return found
@@ -125,7 +165,7 @@ class Runtime:
         if name in self.config.models:
             return self._configured(name)
         if is_path(name):
-            local: Any = self._provider("local")  # the one provider whose models have paths
+            local: Any = self.provider("local")  # the one provider whose models have paths
             model: Model = local.at(name)
             return model
         head, slash, rest = name.partition("/")
@@ -133,55 +173,98 @@ class Runtime:
             raise UnknownModelError(
                 f"{name!r}: auto/SITUATION is not there yet. Name a model, such as {DEFAULT}.", nearest=DEFAULT
             )
-        provider = self._provider(head) if slash and rest else None
+        provider = self.provider(head) if slash and rest else None
         if provider is None:
-            raise self._unknown(name)
+            return self._well_known(name)
         try:
             return provider.model(rest)
         except UnknownModelError:
             raise self._unknown(name) from None
 
+    def _well_known(self, name: str) -> Model:
+        """The model of a bare name: its maker's, else that of a provider that has it. Several are an ambiguity."""
+        if not name.strip("/ "):
+            raise self._unknown(name)
+        hosts = self._hosts()
+        at = [f"{provider}/{name}" for provider in well_known.candidates(name, hosts)]
+        if len(at) == 1:
+            return self.model(at[0], paths=False)
+        if at:
+            raise RequestError(
+                f"{name!r} is the name of a model at several providers. Say which: {', '.join(at)}; "
+                f'or choose for good, with use = ["{at[0]}"] under [models."{name}"].',
+                field="model",
+            )
+        raise self._unknown(name, hosts)
+
+    def _hosts(self) -> list[well_known.Host]:
+        """The providers, as far as names are concerned. One that takes no key counts only where it is configured or
+        found: nobody knows yet whether it is there."""
+        from trivet.providers import discover
+
+        hosts = []
+        for name, provider in self.hosted().items():
+            if isinstance(provider, Provider):
+                key, there = discover.key(provider), name in self.config.providers or name in self._found
+                if key != "not needed" or there:
+                    url, usable = discover.base(provider), key != "missing"
+                    hosts.append(well_known.Host(name=name, url=url, usable=usable, lists=provider.names()))
+        return hosts
+
     def _configured(self, name: str) -> Model:
         settings = self.config.models[name]
         try:
             inner = self.model(settings.names[0])
-        except UnknownModelError as error:
+        except RequestError as error:
             key = "base" if settings.base else "use"
             raise ConfigError(f"{self.config.where(f'models.{name}')} {key}: {error}") from None
         return Prompt(inner, settings.system) if settings.system else inner
 
-    def _provider(self, name: str) -> Provider | None:
-        """The provider of this name, made once. None where nothing has this name; ConfigError where it is
-        configured and no such kind exists."""
-        if name in self._providers:
-            return self._providers[name]
+    def _made(self, name: str) -> Provider | None:
         settings = self.config.providers.get(name)
         kind = (settings and settings.kind) or name
+        where = self.config.where(f"providers.{name}")
+        if settings is None and kind not in self.kinds:
+            return None
         if kind == "local" and name != "local":
-            raise ConfigError(f"{self.config.where(f'providers.{name}')}: embedded models are configured in [local].")
-        found = registry.load(kind)
-        if found is None:
-            if settings is None:
-                return None
-            raise ConfigError(
-                f"{self.config.where(f'providers.{name}')}: there is no provider of kind {kind!r} yet in this version "
-                f"of trivet, which runs embedded models. Name one of those, such as {DEFAULT}."
-            )
-        make: Any = found  # each class says itself what settings it takes
-        provider: Provider = make(self.config.local if name == "local" else settings or ProviderSettings())
-        self._providers[name] = provider
+            raise ConfigError(f"{where}: embedded models are configured in [local].")
+        make: Any = registry.load(kind)  # each class says itself what settings it takes
+        if make is None:
+            raise ConfigError(f"{where} kind: {self._no_kind(kind)}")
+        if name == "local":
+            local: Provider = make(self.config.local)
+            return local
+        provider: Provider = make(settings or ProviderSettings(), name=name)
         return provider
+
+    def _no_kind(self, kind: str) -> str:
+        hosts = [name for name in self.kinds if name != "local"]
+        meant = nearest(kind, hosts)
+        hint = f"Did you mean {meant!r}?" if meant else f"There are: {', '.join(hosts) or 'none'}."
+        return f"there is no kind of provider {kind!r}. {hint}"
 
     def _names_of(self, provider: str) -> tuple[str, ...]:
         """What a provider lists; nothing where it is configured wrongly, which `problems` tells."""
         try:
-            found = self._provider(provider)
+            found = self.provider(provider)
         except ConfigError:
             return ()
         return found.names() if found else ()
 
-    def _unknown(self, name: str) -> UnknownModelError:
-        names = self.names()
-        meant = nearest(name, names)
-        hint = f"Did you mean {meant!r}?" if meant else f"There are: {', '.join(names) or 'none'}."
+    def _unknown(self, name: str, hosts: Sequence[well_known.Host] = ()) -> UnknownModelError:
+        """`hosts` are those among whose well-known names it might be."""
+        ours = self.names()
+        meant = (
+            nearest(name, ours)
+            or self._other_provider(name)
+            or (nearest(name, well_known.known(hosts)) if hosts else None)
+        )
+        hint = f"Did you mean {meant!r}?" if meant else f"There are: {', '.join(ours) or 'none'}."
         return UnknownModelError(f"No model is named {name!r}. {hint}", nearest=meant)
+
+    def _other_provider(self, name: str) -> str | None:
+        """The name with the provider's spelling mended, where that is what is wrong with it."""
+        head, slash, rest = name.partition("/")
+        there = [*self.config.providers, *self.kinds]
+        meant = nearest(head, there) if slash and rest and head not in there else None
+        return f"{meant}/{rest}" if meant else None

@@ -13,7 +13,7 @@ import msgspec
 
 from trivet.errors import ConfigError, ProviderError
 from trivet.model import About, Model, Provider
-from trivet.providers.http import Http
+from trivet.providers.http import Http, Timeouts
 from trivet.providers.settings import ProviderSettings
 from trivet.types import Conversation, Done, Event, Request, Start, Value, replace, task_name
 from trivet.wire import Back, Target, source, sse
@@ -47,7 +47,8 @@ class Hosted(Provider):
         self.name = name
         self.settings = settings
         self.base = (settings.base_url or self.base_url).rstrip("/")
-        self.http = Http(name)
+        times = {key: getattr(settings, key) for key in Timeouts.__struct_fields__}
+        self.http = Http(name, Timeouts(**{key: seconds for key, seconds in times.items() if seconds is not None}))
         self._models: dict[str, HostedModel] = {}
         self._listed: tuple[str, ...] = ()
 
@@ -107,7 +108,7 @@ class Hosted(Provider):
             "content-type": "application/json",
             "user-agent": "trivet",
             **self.headers(key),
-            **self.settings.headers,
+            **{name: "".join(value) for name, value in self.settings.headers.items()},  # plain, as in `key`
         }
 
     async def close(self) -> None:
