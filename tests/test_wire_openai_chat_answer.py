@@ -17,6 +17,7 @@ from trivet.errors import ContextLengthError, OverloadedError, UnknownModelError
 from trivet.types import (
     ChatResponse,
     Choice,
+    Citation,
     Done,
     Event,
     Message,
@@ -360,7 +361,13 @@ def test_errors_have_openais_codes(error: Any, code: str) -> None:
 
 
 def test_an_answer_sent_back_as_the_client_got_it_is_read_as_it_was() -> None:
-    parts = (Thinking(text="hm", signature="s"), Text(text="so"), ToolCall(id="c", name="f", arguments='{"a":1}'))
+    other = Citation(title="B", quote="b", provider="anthropic", raw={"type": "char_location"})
+    parts = (
+        Thinking(text="hm", signature="s", provider="anthropic"),
+        Text(text="so", citations=(other,)),
+        Thinking(signature="g", provider="gemini"),
+        ToolCall(id="c", name="f", arguments='{"a":1}'),
+    )
     loop = InMemory(openai_chat, answer(*parts, finish_reason="tool_calls"))
     message = loop.client.chat.completions.create(model="m", messages=HELLO).choices[0].message
     loop.client.chat.completions.create(model="m", messages=[*HELLO, message])

@@ -15,7 +15,8 @@ And before a provider, all that `trivet.providers.hosted` needs:
 - `write(request, target) -> dict`: the request as the JSON object to send, in an order that never changes. Raises
   `UnsupportedError` naming the field that cannot be carried. `trivet.wire.source` makes the body of it.
 - `told(own, target) -> dict`: of a body that a client wrote in this protocol (`own`), the fields that go out with other
-  values than the client's, whatever it wrote: the model's name, and whether it streams where the body says so.
+  values than the client's, whatever it wrote: the model's name, and whether it streams where the body says so; with
+  `msgspec.UNSET` those that do not go out.
 - `Reader(request, target)`: one per request. `whole(body)` is a whole answer as the response; `event(event)` the events
   that one server-sent event amounts to; `end()` those that are left when the stream is over, the last of which is
   `Done`. Raises the error that the provider told in mid-stream, and `TransportError` from `end` where it was cut.

@@ -20,6 +20,14 @@ def read_base64(text: str, path: str) -> bytes:
         raise RequestError(f"{path}: not valid base64 ({e})", field=path) from None
 
 
+def write_base64(data: bytes) -> str:
+    return binascii.b2a_base64(data, newline=False).decode()
+
+
+def write_data_url(data: bytes, media_type: str | None) -> str:
+    return f"data:{media_type or ''};base64,{write_base64(data)}"
+
+
 def read_data_url(url: str, path: str) -> tuple[bytes, str | None]:
     """The bytes and the media type (None where the URL does not say) of `data:[TYPE][;base64],DATA`."""
     head, comma, data = url[5:].partition(",")

@@ -73,10 +73,15 @@ def _stop(body: Fields) -> tuple[str, ...]:
 
 
 def read_cache_mark(p: Fields) -> CacheMark | None:
-    """OpenAI's breakpoint, where it asks for no lifetime: its lifetimes are not those that a `CacheMark` has."""
+    """OpenAI's breakpoint, where it asks for no lifetime: its lifetimes are not those that a `CacheMark` has. Or the
+    `cache_control` that hosts of other makers' models have added, with their lifetimes."""
     if p.left.get("prompt_cache_breakpoint") == {"mode": "explicit"}:
         del p.left["prompt_cache_breakpoint"]
         return CacheMark()
+    control = p.left.get("cache_control")
+    if control in ({"type": "ephemeral"}, {"type": "ephemeral", "ttl": "5m"}, {"type": "ephemeral", "ttl": "1h"}):
+        del p.left["cache_control"]
+        return CacheMark(ttl=control.get("ttl"))
     return None
 
 

@@ -36,11 +36,15 @@ def body(request: Request, target: Target, wire: Back) -> bytes:
     if before is None:
         before = _fields(wire.parse(source.body).request)
     own: _Object = msgspec.json.decode(source.body, type=_Object)
-    told = {name: _raw(value) for name, value in wire.told(own, target).items()}
     if any(getattr(request, name) is not value and getattr(request, name) != value for name, value in before.items()):
         own, changed = _changed(request, replace(request, **before), own, target, wire)
-        told = changed | told
-    return _encoder.encode(own | told)
+        own = own | changed
+    for name, value in wire.told(own, target).items():
+        if value is msgspec.UNSET:
+            own.pop(name, None)
+        else:
+            own[name] = _raw(value)
+    return _encoder.encode(own)
 
 
 def _changed(after: Request, before: Request, own: _Object, target: Target, wire: Back) -> tuple[_Object, _Object]:

@@ -1,7 +1,15 @@
 """OpenAI's chat completions, which most other hosts speak too."""
 
+from functools import partial
+
+from trivet.wire import openai_errors
+from trivet.wire.openai_chat.answer_in import Reader
 from trivet.wire.openai_chat.answer_out import Renderer
-from trivet.wire.openai_chat.request_in import PROTOCOL, parse
+from trivet.wire.openai_chat.request_in import parse
+from trivet.wire.openai_chat.request_out import told, write
+from trivet.wire.openai_chat.terms import PROTOCOL
 from trivet.wire.openai_errors import error
 
-__all__ = ["PROTOCOL", "Renderer", "error", "parse"]
+__all__ = ["PROTOCOL", "Reader", "Renderer", "error", "parse", "read_error", "told", "write"]
+
+read_error = partial(openai_errors.read_error, protocol=PROTOCOL)

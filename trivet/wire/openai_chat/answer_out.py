@@ -1,7 +1,8 @@
 """The answer to an OpenAI chat request: whole, or as a stream of chunks.
 
 What the protocol has no word for goes out in the words of its extensions: reasoning as `reasoning_content`, and
-with its signatures as `reasoning_details`; the stop sequence that ended a choice as `stop_reason`. An answer
+with its signatures as `reasoning_details`; Gemini's signature of a call as `extra_content` of the call; images as
+`images`; the stop sequence that ended a choice as `stop_reason`. An answer
 that was cut off by a refusal keeps its text in `content`, where a stream has put it by then, and finishes with
 `content_filter`; where the provider said that the text itself is the refusal, a whole answer has it in `refusal`
 and finishes with `stop`, as OpenAI's own do.
@@ -22,7 +23,10 @@ from trivet.types import (
     Done,
     Event,
     Extra,
+    Image,
     Message,
+    Opaque,
+    Part,
     Response,
     Start,
     Text,
@@ -32,12 +36,16 @@ from trivet.types import (
     TokenLogprob,
     ToolCall,
     ToolCallDelta,
+    WholePart,
 )
 from trivet.wire import Incoming, openai_errors, sse
-from trivet.wire.carry import check_parts
+from trivet.wire.data_url import write_data_url
 from trivet.wire.deltas import deltas
 from trivet.wire.ids import fresh_id
 from trivet.wire.openai import FINISH_REASONS, LOWEST_LOGPROB, write_usage
+from trivet.wire.openai_chat.citations import write_citation, write_citations
+from trivet.wire.openai_chat.reasoning import call_signature, detail, signs_call
+from trivet.wire.openai_chat.terms import PROVIDER
 
 EMPTY: Extra = {}
 PROTOCOL_NAME = "OpenAI's chat completions"
@@ -75,11 +83,15 @@ class Renderer:
         if isinstance(event, Start):
             self._begin(event.model, event.id)
         elif isinstance(event, TextDelta):
-            return self._delta(event.choice, {"content": event.text}, _logprobs(event.logprobs))
+            return self._delta(event.choice, self._progress(event.choice).text(event), _logprobs(event.logprobs))
         elif isinstance(event, ThinkingDelta):
-            return self._delta(event.choice, self._progress(event.choice).thinking(event))
+            delta = self._progress(event.choice).thinking(event)
+            return self._delta(event.choice, delta) if delta else b""
         elif isinstance(event, ToolCallDelta):
-            return self._delta(event.choice, {"tool_calls": [self._progress(event.choice).call(event)]})
+            progress = self._progress(event.choice)
+            return self._delta(event.choice, {**progress.unclaimed(event.part), "tool_calls": [progress.call(event)]})
+        elif isinstance(event, WholePart):
+            return self._delta(event.choice, self._progress(event.choice).whole(event))
         elif isinstance(event, Done):
             return self._end(event.response)
         return b""
@@ -112,12 +124,13 @@ class Renderer:
         assert isinstance(response, ChatResponse)
         try:
             for choice in response.choices:
-                check_parts(choice.message, PROTOCOL_NAME)
+                _check(choice.message)
         except UnsupportedError as e:
             return self.failure(e)
         self._begin(response.model, response.id)
         told = {i for i, progress in self._choices.items() if progress.open}
         out = [self.event(d) for d in deltas(response) if d.choice not in told]
+        out += [self.event(p) for p in _whole_parts(response) if p.choice not in told]
         out += [self._finish(choice, i, response.extra) for i, choice in enumerate(response.choices)]
         if self._with_usage:
             out.append(self._chunk([], usage=write_usage(response.usage)))
@@ -125,7 +138,8 @@ class Renderer:
 
     def _finish(self, choice: Choice, i: int, extra: Extra) -> bytes:
         progress = self._progress(i)
-        out = b"" if progress.open else self._delta(i, {"content": ""})
+        unclaimed = progress.unclaimed()
+        out = b"" if progress.open and not unclaimed else self._delta(i, unclaimed or {"content": ""})
         for index in progress.without_arguments():
             out += self._delta(i, {"tool_calls": [{"index": index, "function": {"arguments": "{}"}}]})
         ending = {"index": i, "delta": choice.message.extra, "logprobs": None, **_ending(choice)}
@@ -158,9 +172,45 @@ class _Progress:
     def __init__(self) -> None:
         self.open = False
         self._calls: dict[int, int] = {}  # part -> which of the tool calls it is
+        self._text_begins: dict[int, int] = {}  # part -> how much text was told before it
         self._begun: set[int] = set()  # calls that have some of their arguments
         self._thoughts: dict[int, list[str]] = {}
         self._details = 0
+        self._signatures: dict[int, ThinkingDelta] = {}  # Gemini's, which wait for the call that they belong to
+        self._told = 0  # characters of text
+
+    def text(self, event: TextDelta) -> dict[str, Any]:
+        """A piece of text. Its citations count from the beginning of all of it."""
+        delta: dict[str, Any] = {**self.unclaimed(), "content": event.text}
+        if event.citations:
+            before = self._text_begins.setdefault(event.part, self._told)
+            delta["annotations"] = [write_citation(c, before) for c in event.citations]
+        self._text_begins.setdefault(event.part, self._told)
+        self._told += len(event.text)
+        return delta
+
+    def whole(self, event: WholePart) -> dict[str, Any]:
+        """An image, or a call of a custom tool."""
+        part = event.value
+        if isinstance(part, Image):
+            return {"images": [_image(part)]}
+        if isinstance(part, Opaque) and _is_custom(part):
+            index = self._calls.setdefault(event.part, len(self._calls))
+            self._begun.add(index)
+            return {"tool_calls": [{"index": index, **part.raw}]}
+        return {}  # the end of the stream will say that it cannot be carried
+
+    def unclaimed(self, part: int | None = None) -> dict[str, Any]:
+        """Signatures of Gemini's that no call has followed: they go out as thoughts. That before `part` still may."""
+        late = [n for n in self._signatures if part is None or n != part - 1]
+        details = [self._detail(self._signatures.pop(n)) for n in late]
+        return {"reasoning_details": details} if details else {}
+
+    def _detail(self, event: ThinkingDelta) -> dict[str, Any]:
+        text = "".join(self._thoughts.get(event.part, ()))
+        whole = Thinking(text=text, signature=event.signature, redacted=event.redacted, provider=event.provider)
+        self._details += 1
+        return detail(whole, self._details - 1)
 
     def call(self, event: ToolCallDelta) -> dict[str, Any]:
         """A piece of a tool call. Calls are counted among themselves, whatever stands between them."""
@@ -171,7 +221,9 @@ class _Progress:
         head = {} if event.id is None else {"id": event.id}
         kind = {"type": "function"} if fresh else {}
         name = {} if event.name is None else {"name": event.name}
-        return {"index": index, **head, **kind, "function": {**name, "arguments": event.arguments}}
+        before = self._signatures.pop(event.part - 1, None) if fresh else None
+        signed = {} if before is None else call_signature(before.signature)
+        return {"index": index, **head, **kind, "function": {**name, "arguments": event.arguments}, **signed}
 
     def without_arguments(self) -> list[int]:
         """Calls to which nothing was passed: their arguments are `{}`, which some models leave out."""
@@ -182,15 +234,16 @@ class _Progress:
         pieces = self._thoughts.setdefault(event.part, [])
         pieces.append(event.text)
         delta: dict[str, Any] = {"reasoning_content": event.text} if event.text else {}
+        if event.signature is not None and event.provider == "gemini" and not any(pieces):
+            self._signatures[event.part] = event
+            return {}
         if event.signature is not None or event.redacted is not None:
-            whole = Thinking(text="".join(pieces), signature=event.signature, redacted=event.redacted)
-            delta["reasoning_details"] = [_detail(whole, self._details)]
-            self._details += 1
+            delta["reasoning_details"] = [self._detail(event)]
         return delta
 
 
 def _choice(choice: Choice, i: int) -> dict[str, Any]:
-    check_parts(choice.message, PROTOCOL_NAME)
+    _check(choice.message)
     message = _message(choice.message)
     written = {"index": i, "message": message, "logprobs": _logprobs(choice.logprobs), **_ending(choice)}
     return {**written, "finish_reason": "stop"} if message["refusal"] else written
@@ -204,19 +257,22 @@ def _ending(choice: Choice) -> dict[str, Any]:
 
 def _message(message: Message) -> dict[str, Any]:
     text, refusal = _texts(message, refusal=False), _texts(message, refusal=True)
-    calls = [_call(c) for c in message.tool_calls]
+    parts = message.content
+    calls = [_call(p, parts[n - 1] if n else None) for n, p in enumerate(parts) if isinstance(p, ToolCall | Opaque)]
     written: dict[str, Any] = {
-        "annotations": [],
+        "annotations": write_citations([p for p in parts if isinstance(p, Text)]),
         **message.extra,
         "role": "assistant",
         "content": None if not text and (calls or refusal) else text,
         "refusal": refusal or None,
     }
-    thoughts = [p for p in message.content if isinstance(p, Thinking)]
+    if images := [_image(p) for p in parts if isinstance(p, Image)]:
+        written["images"] = images
+    thoughts = [p for n, p in enumerate(parts) if isinstance(p, Thinking) and not _claimed(parts, n)]
     if reasoning := "".join(t.text for t in thoughts):
         written["reasoning_content"] = reasoning
     if any(t.signature is not None or t.redacted is not None for t in thoughts):
-        written["reasoning_details"] = [_detail(t, i) for i, t in enumerate(thoughts)]
+        written["reasoning_details"] = [detail(t, i) for i, t in enumerate(thoughts)]
     return {**written, "tool_calls": calls} if calls else written
 
 
@@ -225,20 +281,52 @@ def _texts(message: Message, *, refusal: bool) -> str:
     return "".join(t.text for t in texts if bool(t.extra.get("refusal")) == refusal)
 
 
-def _call(call: ToolCall) -> dict[str, Any]:
+def _call(call: ToolCall | Opaque, before: Part | None) -> dict[str, Any]:
+    if isinstance(call, Opaque):
+        return dict(call.raw)
     return {
         **call.extra,
+        **(call_signature(before.signature) if isinstance(before, Thinking) and signs_call(before) else {}),
         "id": call.id,
         "type": "function",
         "function": {"name": call.name, "arguments": call.arguments},
     }
 
 
-def _detail(thought: Thinking, index: int) -> dict[str, Any]:
-    if thought.redacted is not None:
-        return {"type": "reasoning.encrypted", "data": thought.redacted, "index": index}
-    signed = {} if thought.signature is None else {"signature": thought.signature}
-    return {"type": "reasoning.text", "text": thought.text, **signed, "index": index}
+def _claimed(parts: Sequence[Part], n: int) -> bool:
+    """Whether it is the signature of the call that follows."""
+    return signs_call(parts[n]) and n + 1 < len(parts) and isinstance(parts[n + 1], ToolCall)
+
+
+def _image(image: Image) -> dict[str, Any]:
+    return {"type": "image_url", "image_url": {"url": image.url or write_data_url(image.data or b"", image.media_type)}}
+
+
+def _whole_parts(response: ChatResponse) -> list[WholePart]:
+    """Of an answer that is there at once, the parts that have no deltas."""
+    return [
+        WholePart(value=part, choice=i, part=n)
+        for i, choice in enumerate(response.choices)
+        for n, part in enumerate(choice.message.content)
+        if isinstance(part, Image | Opaque)
+    ]
+
+
+def _is_custom(part: Opaque) -> bool:
+    return part.provider == PROVIDER and isinstance(part.raw, dict) and part.raw.get("type") == "custom"
+
+
+def _check(message: Message) -> None:
+    """Raises `UnsupportedError` for a part that is neither text, thinking, an image nor a call."""
+    for part in message.content:
+        if not isinstance(part, Text | Thinking | ToolCall | Image) and not (
+            isinstance(part, Opaque) and _is_custom(part)
+        ):
+            kind = part.__struct_config__.tag
+            raise UnsupportedError(
+                f"the answer has a part of type {kind!r}, which {PROTOCOL_NAME} cannot carry: "
+                "ask over the protocol of the model's own provider"
+            )
 
 
 def _logprobs(tokens: Sequence[TokenLogprob] | None) -> dict[str, Any] | None:

@@ -3,7 +3,8 @@
 A `tool` message is a user's message with a `ToolResult`. A refusal in an assistant's turn is a `Text` whose
 `extra` says `{"refusal": true}`: a label, as the text itself is there. What only OpenAI can resolve or read (file
 ids, calls of custom tools) is an `Opaque` part. Reasoning comes as `reasoning_content`, the extension that
-most compatible servers share, or with its signatures as `reasoning_details`, which is OpenRouter's.
+most compatible servers share, or with its signatures as `reasoning_details`, which is OpenRouter's. Annotations
+become citations of the turn's text.
 """
 
 from __future__ import annotations
@@ -24,12 +25,14 @@ from trivet.types import (
     Thinking,
     ToolCall,
     ToolResult,
+    replace,
 )
 from trivet.wire.data_url import is_data_url, read_base64, read_data_url
 from trivet.wire.fields import Fields, convert, drop_defaults, need_object, rest
 from trivet.wire.openai import read_cache_mark, refuse_deprecated
-
-PROVIDER = "openai"  # whose opaque parts these are
+from trivet.wire.openai_chat.citations import read_citations
+from trivet.wire.openai_chat.reasoning import KINDS, provider_of, read_call_signature
+from trivet.wire.openai_chat.terms import PROVIDER
 
 # The kinds of part that a role's message takes. OpenAI's tool messages take text alone; pictures are what
 # compatible servers add, and tools that look at something need.
@@ -40,7 +43,6 @@ _TAKES = {
     "assistant": ("text", "refusal"),
     "tool": ("text", "image_url"),
 }
-_DETAILS = ("reasoning.text", "reasoning.encrypted")
 _AUDIO_TYPES = {"mp3": "audio/mpeg"}  # others are their own name
 
 
@@ -83,10 +85,14 @@ def _assistant(m: Fields) -> tuple[Part, ...]:
     refuse_deprecated(m, "function_call", "tool_calls")
     drop_defaults(m, {"annotations": []})  # an answer of ours, sent back as it came
     thinking, refusal = _thinking(m), m.take("refusal", str)
-    calls = [_tool_call(c, i) for i, c in enumerate(m.objects("tool_calls"))]
+    calls = [part for i, c in enumerate(m.objects("tool_calls")) for part in _tool_call(c, i)]
     others = bool(thinking or refusal or calls or m.has("audio"))
     # An empty string beside calls is how many clients write "no text".
     text = [p for p in _content(m, "assistant", optional=others) if p != Text(text="")]
+    annotations = m.left.get("annotations")
+    if isinstance(annotations, list) and len(text) == 1 and isinstance(text[0], Text):
+        del m.left["annotations"]
+        text = [replace(text[0], citations=read_citations(annotations))]
     if refusal:
         text.append(Text(text=refusal, extra={"refusal": True}))
     return (*thinking, *text, *calls)
@@ -95,7 +101,7 @@ def _assistant(m: Fields) -> tuple[Part, ...]:
 def _thinking(m: Fields) -> list[Thinking]:
     plain = m.take("reasoning_content", str)
     details = m.left.get("reasoning_details")
-    known = isinstance(details, list) and all(isinstance(d, dict) and d.get("type") in _DETAILS for d in details)
+    known = isinstance(details, list) and all(isinstance(d, dict) and d.get("type") in KINDS for d in details)
     if not details or not known:
         return [Thinking(text=plain)] if plain else []  # details of other kinds stay, for the message's extra
     parts = [_detail(d) for d in m.objects("reasoning_details")]
@@ -107,27 +113,45 @@ def _thinking(m: Fields) -> list[Thinking]:
 
 def _detail(d: Fields) -> Thinking:
     drop_defaults(d, {"index": int(d.path.rpartition("[")[2][:-1])})
-    if d.need("type", str) == "reasoning.text":
-        text, signature = d.take("text", str, ""), d.take("signature", str)
-        return Thinking(text=text, signature=signature, extra=d.rest())
-    return Thinking(redacted=d.need("data", str), extra=d.rest())
+    if d.need("type", str) == "reasoning.encrypted":
+        provider = provider_of(d.take("format", str))
+        return Thinking(redacted=d.need("data", str), provider=provider, extra=d.rest())
+    text, signature = d.take("text", str, ""), d.take("signature", str)
+    if signature is None:
+        return Thinking(text=text, extra=d.rest())
+    provider = provider_of(d.take("format", str))
+    return Thinking(text=text, signature=signature, provider=provider, extra=d.rest())
 
 
-def _tool_call(c: Fields, position: int) -> ToolCall | Opaque:
+def _tool_call(c: Fields, position: int) -> list[Part]:
+    """A call, and before it the signature that Gemini has put on it."""
     if c.left.get("type") == "custom":
-        return Opaque(provider=PROVIDER, raw=dict(c.left))
+        return [Opaque(provider=PROVIDER, raw=dict(c.left))]
+    signature = read_call_signature(c.left)
+    if signature is not None:
+        _without_signature(c)
+        return [Thinking(signature=signature, provider="gemini"), *_tool_call(c, position)]
     # Some clients leave the type out, and some keep the index that the call had in a stream.
     drop_defaults(c, {"type": "function", "index": position})
     if c.has("type"):
         path = c.at("type")
         raise RequestError(f"{path} is {c.left['type']!r}, must be function or custom", field=path)
     function = need_object(c, "function")
-    return ToolCall(
+    call = ToolCall(
         id=c.need("id", str),
         name=function.need("name", str),
         arguments=function.need("arguments", str),
         extra=rest(c, function=function),
     )
+    return [call]
+
+
+def _without_signature(c: Fields) -> None:
+    """Takes Gemini's signature out of a call, and leaves what else stands there."""
+    content = c.left.pop("extra_content")
+    google = {k: v for k, v in content["google"].items() if k != "thought_signature"}
+    if left := {k: v for k, v in {**content, "google": google}.items() if v}:
+        c.left["extra_content"] = left
 
 
 # --- content -----------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""OpenAI's chat completions, as a server: a client's request read, and (`openai_chat_answer`) its answer written.
+"""OpenAI's chat completions, as a server: a client's request read.
 
 Read in full: every field of the protocol is a field of `Chat`, stands in `extra` for a model that knows it, or is
 refused here. Beyond the protocol, `top_k` and the reasoning of earlier turns are read as compatible servers do.
@@ -6,21 +6,20 @@ refused here. Beyond the protocol, `top_k` and the reasoning of earlier turns ar
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 from trivet.errors import RequestError
-from trivet.types import Chat, Output, Source, Tool, ToolChoice, replace
+from trivet.types import Chat, Effort, Output, Reasoning, Source, Tool, ToolChoice, replace
 from trivet.wire import Incoming
 from trivet.wire.fields import Fields, drop_defaults, need_object, read_object, rest
-from trivet.wire.openai import read_sampling, read_stream, refuse_deprecated
+from trivet.wire.openai import read_cache_mark, read_sampling, read_stream, refuse_deprecated
 from trivet.wire.openai_chat.messages_in import read_messages
+from trivet.wire.openai_chat.terms import PROTOCOL
 
 __all__ = ["PROTOCOL", "parse"]
 
-PROTOCOL = "openai-chat"
 _DEFAULTS = {
     "store": False,
-    "service_tier": "auto",
     "logit_bias": {},
     "modalities": ["text"],
     "verbosity": "medium",
@@ -43,6 +42,10 @@ def parse(body: bytes) -> Incoming:
         tools=tools,
         tool_choice=_tool_choice(data, tools),
         output=_output(data),
+        reasoning=_reasoning(data),
+        user=_user(data),
+        cache_key=data.take("prompt_cache_key", str),
+        service_tier=data.take("service_tier", str),
         sampling=read_sampling(data, max_tokens=max_tokens, logprobs=_logprobs(data), names=names),
         source=Source(protocol=PROTOCOL, body=body),
         extra=data.rest(),  # last: what nothing above has taken
@@ -65,6 +68,21 @@ def _logprobs(data: Fields) -> int | None:
     if top and not wanted:
         raise RequestError("top_logprobs is given but logprobs is not true: set it too", field="top_logprobs")
     return (top or 0) if wanted else None
+
+
+def _reasoning(data: Fields) -> Reasoning | None:
+    """An effort that nobody knows here is left to `extra`."""
+    if data.left.get("reasoning_effort") not in get_args(Effort):
+        return None
+    return Reasoning(effort=data.left.pop("reasoning_effort"))
+
+
+def _user(data: Fields) -> str | None:
+    """Who asks, under either of the two names. Where they differ, the newer is left to `extra`."""
+    user, newer = data.take("user", str), data.take("safety_identifier", str)
+    if user is not None and newer is not None and user != newer:
+        data.left["safety_identifier"] = newer
+    return newer if user is None else user
 
 
 def _output(data: Fields) -> Output | None:
@@ -106,6 +124,7 @@ def _tool(t: Fields) -> Tool:
         name=function.need("name", str),
         description=function.take("description", str),
         strict=function.take("strict", bool),
+        cache=read_cache_mark(t),
         extra=rest(t, function=function),
     )
     return tool if parameters is None else replace(tool, parameters=parameters)

@@ -1,0 +1,184 @@
+"""A host's answer: whole, or the chunks of a stream as events. What `Target.quirks` may say is in `terms`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+
+from trivet.errors import ProviderError, TransportError
+from trivet.types import (
+    Aside,
+    Chat,
+    ChatResponse,
+    Done,
+    Event,
+    Response,
+    Source,
+    Start,
+    Usage,
+    UsageUpdate,
+    replace,
+)
+from trivet.wire import Target, sse
+from trivet.wire.openai import read_usage
+from trivet.wire.openai_chat.choice_in import ChoiceIn
+from trivet.wire.openai_chat.terms import PROTOCOL
+from trivet.wire.openai_errors import stream_error
+
+Json = dict[str, Any]
+_TAKEN = ("id", "object", "created", "model", "choices", "usage", "error")
+_NO_USAGE = re.compile(rb',\s*"usage"\s*:\s*null')  # outside of strings, whose quotes have a backslash
+
+
+class _Options(msgspec.Struct):
+    include_usage: bool | None = None
+
+
+class _Asked(msgspec.Struct):
+    """What of a client's own body says which usage it wants."""
+
+    stream_options: _Options | None = None
+
+
+class Reader:
+    """One answer. Where the client speaks this protocol too, events keep the bytes that they came of, without the
+    usage that only we have asked for."""
+
+    def __init__(self, request: Chat, target: Target) -> None:
+        self._target = target
+        source = request.source
+        self._own = source is not None and source.protocol == PROTOCOL
+        self._takes_usage_out = False
+        if self._own and source is not None and target.stream and target.quirks.get("stream_options", True):
+            options = msgspec.json.decode(source.body, type=_Asked).stream_options
+            self._takes_usage_out = options is None or not options.include_usage
+        self._model, self._id = target.model, None
+        self._started = self._done = False
+        self._usage = Usage()
+        self._extra: Json = {}
+        self._choices: dict[int, ChoiceIn] = {}
+
+    def whole(self, body: bytes) -> Response:
+        """Raises `ProviderError` for what is no answer, and the error that stands in place of one."""
+        data = self._object(body)
+        if not data.get("choices"):
+            raise self._broken("an answer without choices", body)
+        self._note(data)
+        for i, choice in enumerate(data["choices"]):
+            told = choice.get("message") or {}
+            for _ in self._choice(choice.get("index", i)).add(told, choice):
+                pass
+        response = self._response()
+        return replace(response, raw=Source(protocol=PROTOCOL, body=body)) if self._own else response
+
+    def event(self, event: sse.Event) -> Iterable[Event]:
+        """The events that a chunk amounts to. Raises the error that a provider tells in mid-stream."""
+        if event.data.strip() == b"[DONE]":
+            found = [] if self._done else list(self._finish())
+            return self._with_raw(found, event.raw)
+        if not event.data:
+            return self._with_raw([], event.raw)
+        data = self._object(event.data)
+        found = []
+        if not self._started:
+            self._started = True
+            self._note(data)
+            found.append(Start(model=self._model, id=self._id))
+        else:
+            self._note(data)
+        for i, choice in enumerate(data.get("choices") or ()):
+            found += self._choice(choice.get("index", i)).add(choice.get("delta") or {}, choice)
+        if self._told_usage(data):
+            found.append(UsageUpdate(usage=self._usage))
+        return self._with_raw(found, self._for_client(event.raw, data))
+
+    def end(self) -> Iterable[Event]:
+        """What is left to say. Raises `TransportError` where neither `[DONE]` nor the choices' ends have come."""
+        if self._done:
+            return ()
+        if not self._choices or any(c.reason is None for c in self._choices.values()):
+            raise TransportError(
+                f"{self._target.provider}: the stream was cut before the answer's end; ask again",
+                provider=self._target.provider,
+            )
+        return self._with_raw(list(self._finish()), sse.event(b"[DONE]"))  # which some hosts leave out
+
+    def _choice(self, index: int) -> ChoiceIn:
+        if index not in self._choices:
+            self._choices[index] = ChoiceIn(index, self._target)
+        return self._choices[index]
+
+    def _finish(self) -> Iterator[Event]:
+        if not self._choices:
+            raise TransportError(
+                f"{self._target.provider}: the stream ended before any answer; ask again",
+                provider=self._target.provider,
+            )
+        self._done = True
+        for _, choice in sorted(self._choices.items()):
+            yield from choice.finish()
+        yield Done(response=self._response())
+
+    def _response(self) -> ChatResponse:
+        return ChatResponse(
+            model=self._model,
+            id=self._id,
+            usage=self._usage,
+            choices=tuple(choice.whole() for _, choice in sorted(self._choices.items())),
+            extra=self._extra,
+        )
+
+    def _note(self, data: Json) -> None:
+        """What stands in every chunk, beside the choices."""
+        self._model = data.get("model") or self._model
+        self._id = data.get("id") or self._id
+        if self._told_usage(data):
+            self._usage = read_usage(_usage(data))
+        self._extra |= {name: value for name, value in data.items() if name not in _TAKEN and value is not None}
+
+    def _told_usage(self, data: Json) -> bool:
+        return isinstance(_usage(data), dict)
+
+    def _object(self, body: bytes) -> Json:
+        try:
+            data = msgspec.json.decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            data = None
+        if not isinstance(data, dict):
+            raise self._broken("what is no JSON object", body)
+        if data.get("error") and not isinstance(data["error"], bool):
+            raise stream_error(body, self._target, protocol=PROTOCOL)
+        return data
+
+    def _broken(self, what: str, body: bytes) -> ProviderError:
+        who = self._target.provider
+        return ProviderError(f"{who} sent {what}: is it a host of chat completions?", provider=who, body=body)
+
+    # --- what the client gets to see of it ---------------------------------------------------------------------
+
+    def _for_client(self, raw: bytes, data: Json) -> bytes:
+        if not (self._takes_usage_out and "usage" in data):
+            return raw
+        if data["usage"] is None:
+            return _NO_USAGE.sub(b"", raw, count=1)
+        return raw if data.get("choices") else b""
+
+    def _with_raw(self, events: list[Event], raw: bytes) -> list[Event]:
+        """The first event has the bytes, the others have none."""
+        if not self._own:
+            return events
+        if not events:
+            return [Aside(raw=Source(protocol=PROTOCOL, body=raw))]
+        first, *others = events
+        rest = [replace(e, raw=Source(protocol=PROTOCOL, body=b"")) for e in others]
+        return [replace(first, raw=Source(protocol=PROTOCOL, body=raw)), *rest]
+
+
+def _usage(data: Json) -> Any:
+    """Groq has it in an object of its own."""
+    own = data.get("usage")
+    groq = data.get("x_groq")
+    return groq.get("usage") if own is None and isinstance(groq, dict) else own

@@ -1,0 +1,111 @@
+"""On which terms a host takes a request in this protocol: its quirks, and what may not be said to it.
+
+`Target.quirks` is how a compatible host differs from OpenAI. All are optional:
+
+- `max_tokens`: its name for the bound, `max_completion_tokens` where it is not given.
+- `developer_role`: False where it has no such role; it is told as `system`.
+- `stream_options`: False where it has none, and usage comes, if at all, by itself.
+- `reasoning_content`: the name under which thinking is read and sent (`reasoning_content`, `reasoning`), or None where
+  the host has none. `send_thinking`: True where it takes thinking back under that name.
+- `reasoning_details`: True where it takes signed thinking back, as OpenRouter does.
+- `reasoning`: True where it has an object `reasoning` (OpenRouter) with `effort`, `max_tokens` and `exclude`.
+- `thought_signature`: True where a call's signature goes back in its `extra_content.google` (Gemini).
+- `tool_call_id`: `mistral9` for ids of nine letters and digits; `openai40` for at most 40 characters.
+- `tool_images`: True where a tool's result may hold images; elsewhere they follow in a user's message.
+- `cache`: how a cache mark is told: `breakpoint` (OpenAI), `cache_control` (OpenRouter), or `automatic` where the host
+  keeps every prefix by itself, so that a mark asks for nothing more. Elsewhere a mark is refused.
+- `json_schema`: False where it holds no schema. `json_object`: False where it has no JSON mode either.
+- `no`: names of request fields, and of kinds of content, that the host refuses.
+
+What a client wrote in this protocol goes to any host as it was: then a host's refusals are the host's own to make.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from trivet.errors import UnsupportedError
+from trivet.types import CacheMark, Extra, Request, Source
+from trivet.wire import Target
+from trivet.wire.ids import fitting
+
+PROTOCOL = "openai-chat"
+PROVIDER = "openai"  # whose opaque parts and signatures are its own
+REFUSAL = "refusal"  # in the `extra` of a text that is a refusal: a label, in every protocol
+_NOWHERE = Source(protocol="", body=b"")
+_IDS = {"mistral9": ("[a-zA-Z0-9]{9}", "", 9), "openai40": (".{1,40}", "call_", 24)}
+
+
+class Terms:
+    """Those of one request. `own` says that its client wrote it in this protocol."""
+
+    def __init__(self, request: Request, target: Target) -> None:
+        self.target = target
+        self.quirks = target.quirks
+        source = request.source or _NOWHERE
+        self.own = source.protocol == PROTOCOL
+        self.foreign = request.source is not None and not self.own
+        self.cache_quirk = self.quirks.get("cache", "breakpoint" if target.family == PROVIDER else None)
+        if self.own:  # as its client writes its marks
+            self.cache_quirk = "cache_control" if b'"cache_control"' in source.body else "breakpoint"
+        self.controls = self.cache_quirk == "cache_control"
+        self._refused = () if self.own else tuple(target.quirks.get("no", ()))
+
+    def refuse(self, what: str, field: str, instead: str = "leave it out, or name another model") -> UnsupportedError:
+        return UnsupportedError(
+            f"{self.target.provider} takes no {what} ({field}) in chat completions: {instead}", field=field
+        )
+
+    def need(self, name: str, path: str | None = None) -> None:
+        """Raises where the host refuses this field, or this kind of content."""
+        if name in self._refused:
+            raise self.refuse(name, path or name)
+
+    def merge(self, written: dict[str, Any], extra: Extra, where: str) -> dict[str, Any]:
+        """With the `extra` of what was written, which only its own protocol can carry."""
+        left = {name: value for name, value in extra.items() if (name, value) != (REFUSAL, True)}
+        if left and self.foreign:
+            name = next(iter(left))
+            raise UnsupportedError(
+                f"{where}: {name!r} has no counterpart in chat completions, which {self.target.provider} is asked in: "
+                "leave it out, or name another model",
+                field=name,
+            )
+        return merged(written, left) if left else written
+
+    def cache(self, mark: CacheMark | None, path: str) -> dict[str, Any]:
+        """The field that a cache mark is."""
+        if mark is None:
+            return {}
+        if self.cache_quirk == "breakpoint":
+            # Lifetimes here are the least that is kept: 30 minutes where none is given, else 12 hours.
+            longer = {"ttl": "12h"} if mark.ttl == "1h" else {}
+            return {"prompt_cache_breakpoint": {"mode": "explicit", **longer}}
+        if self.controls:
+            return {"cache_control": {"type": "ephemeral", **({} if mark.ttl is None else {"ttl": mark.ttl})}}
+        if self.cache_quirk == "automatic":
+            return {}
+        raise self.refuse("cache marks", path)
+
+    def no_cache(self, mark: CacheMark | None, path: str) -> None:
+        """Raises for a mark where the protocol has no place for one."""
+        if mark is not None and self.cache_quirk != "automatic":
+            raise self.refuse("cache marks here", path, "put the mark on a text or an image")
+
+    def call_id(self, id: str) -> str:
+        """A tool call's id, as the host takes it."""
+        style = _IDS.get(self.quirks.get("tool_call_id", ""))
+        if style is None:
+            return id
+        pattern, prefix, length = style
+        return fitting(id, pattern, prefix=prefix, length=length)
+
+
+def merged(written: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """Both, objects in one another; a value of `more` goes before one of `written`."""
+    out = dict(written)
+    for name, value in more.items():
+        old = out.get(name)
+        out[name] = merged(old, value) if isinstance(old, dict) and isinstance(value, Mapping) else value
+    return out
