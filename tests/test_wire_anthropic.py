@@ -25,8 +25,11 @@ from anthropic.types.message_create_params import MessageCreateParamsNonStreamin
 from trivet.errors import RequestError
 from trivet.types import (
     Chat,
+    Citation,
     Output,
+    Reasoning,
     Sampling,
+    Text,
     Tool,
     ToolChoice,
 )
@@ -66,7 +69,6 @@ def test_the_sampling_fields_are_read() -> None:
     [
         ({"model": None}, "model"),
         ({"max_tokens": None}, "max_tokens"),
-        ({"max_tokens": 0}, "max_tokens"),
         ({"max_tokens": -1}, "max_tokens"),
         ({"max_tokens": "9"}, "max_tokens"),
         ({"temperature": 1.1}, "temperature"),
@@ -142,8 +144,6 @@ def test_structured_output_is_read_under_both_of_its_names(where: Any) -> None:
 
 def test_fields_that_only_state_the_default_are_taken() -> None:
     chat = parse(
-        thinking={"type": "disabled"},
-        service_tier="auto",
         speed="standard",
         metadata={},
         output_config={"format": None, "effort": None},
@@ -156,23 +156,61 @@ def test_fields_that_only_state_the_default_are_taken() -> None:
 
 def test_a_field_that_has_no_place_goes_to_extra_of_what_it_belongs_to() -> None:
     chat = parse(
-        thinking={"type": "enabled", "budget_tokens": 1024},
-        output_config={"effort": "low"},
+        thinking={"type": "enabled", "budget_tokens": 1024, "mood": "deep"},
+        output_config={"effort": "soon"},
+        metadata={"user_id": "ann", "team": "t"},
+        max_tokens=0,
         min_p=0.1,
         tools=[TOOL],
         tool_choice={"type": "auto", "mood": "good"},
-        messages=[
-            {"role": "user", "mood": "good", "content": [{"type": "text", "text": "x", "citations": [{"type": "c"}]}]}
-        ],
+        messages=[{"role": "user", "mood": "good", "content": [{"type": "text", "text": "x", "mood": "good"}]}],
     )
     assert chat.extra == {
-        "thinking": {"type": "enabled", "budget_tokens": 1024},
-        "output_config": {"effort": "low"},
+        "output_config": {"effort": "soon"},
+        "metadata": {"team": "t"},
+        "max_tokens": 0,
         "min_p": 0.1,
         "tool_choice": {"mood": "good"},
     }
     assert chat.messages[0].extra == {"mood": "good"}
-    assert chat.messages[0].content[0].extra == {"citations": [{"type": "c"}]}
+    assert chat.messages[0].content[0].extra == {"mood": "good"}
+    assert chat.reasoning == Reasoning(budget_tokens=1024, extra={"mood": "deep"})
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"thinking": {"type": "enabled", "budget_tokens": 1024}}, Reasoning(budget_tokens=1024)),
+        ({"thinking": {"type": "adaptive"}}, Reasoning(adaptive=True)),
+        ({"thinking": {"type": "adaptive", "display": "omitted"}}, Reasoning(adaptive=True, summary="omitted")),
+        ({"thinking": {"type": "adaptive", "display": "summarized"}}, Reasoning(adaptive=True, summary="auto")),
+        ({"thinking": {"type": "disabled"}}, Reasoning(effort="none")),
+        (
+            {"thinking": {"type": "disabled"}, "output_config": {"effort": "low"}},
+            Reasoning(effort="low", adaptive=False),
+        ),
+        ({"output_config": {"effort": "max"}}, Reasoning(effort="max")),
+        ({"thinking": {"type": "between_tools"}}, Reasoning(extra={"type": "between_tools"})),
+        ({}, None),
+    ],
+)
+def test_thinking_and_effort_are_read(fields: dict[str, Any], expected: Reasoning | None) -> None:
+    chat = parse(**fields)
+    assert chat.reasoning == expected
+    assert chat.extra == {}
+
+
+def test_labels_and_the_service_tier_are_read() -> None:
+    chat = parse(metadata={"user_id": "ann"}, service_tier="standard_only")
+    assert (chat.user, chat.service_tier, chat.extra) == ("ann", "standard_only", {})
+
+
+def test_a_citation_is_read_and_kept_as_it_was() -> None:
+    raw = {"type": "web_search_result_location", "url": "http://x", "title": "T", "cited_text": "q"}
+    raw |= {"encrypted_index": "e"}
+    chat = parse(messages=[{"role": "assistant", "content": [{"type": "text", "text": "x", "citations": [raw]}]}])
+    cited = Citation(url="http://x", title="T", quote="q", provider="anthropic", raw=raw)
+    assert chat.messages[0].content == (Text(text="x", citations=(cited,)),)
 
 
 def test_the_source_is_the_body_as_received() -> None:

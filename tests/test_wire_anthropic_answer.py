@@ -23,6 +23,7 @@ from trivet.errors import (
 from trivet.types import (
     ChatResponse,
     Choice,
+    Citation,
     Image,
     Message,
     Opaque,
@@ -47,6 +48,8 @@ CITATION = {
     "start_char_index": 0,
     "end_char_index": 1,
 }
+CITED = Citation(quote="x", provider="anthropic", raw=CITATION)
+ELSEWHERE = Citation(url="http://y", title="Y", start=0, end=1, provider="openai", raw={"type": "url_citation"})
 SEARCH = {"type": "server_tool_use", "id": "s1", "name": "web_search", "input": {"query": "x"}}
 
 
@@ -96,6 +99,25 @@ def test_unknown_counts_are_null_and_never_0() -> None:
     assert set(body["usage"].values()) == {None}
 
 
+def test_cache_writes_are_told_by_how_long_they_are_kept() -> None:
+    usage = Usage(uncached_input_tokens=3, cache_write_tokens=100, cache_write_1h_tokens=60, output_tokens=1)
+    body = whole(response("Hello", usage=usage))
+    assert body["usage"]["cache_creation"] == {"ephemeral_1h_input_tokens": 60, "ephemeral_5m_input_tokens": 40}
+
+
+def test_what_a_usage_says_beyond_tokens_goes_out_with_it() -> None:
+    beyond = {"server_tool_use": {"web_search_requests": 1, "web_fetch_requests": 0}, "service_tier": "priority"}
+    answer = ChatResponse(model="m", choices=response("x").choices, usage=USAGE, extra={"anthropic_usage": beyond})
+    body = whole(answer)
+    assert (body["usage"]["server_tool_use"], body["usage"]["service_tier"]) == tuple(beyond.values())
+    assert "anthropic_usage" not in body
+
+
+def test_a_stop_reason_that_only_the_protocol_has_comes_back_as_it_was() -> None:
+    body = whole(response("x", extra={"stop_reason": "pause_turn"}))
+    assert body["stop_reason"] == "pause_turn"
+
+
 def test_the_models_own_id_is_used_where_it_has_one_and_else_a_fresh_one() -> None:
     nameless = ChatResponse(model="m", choices=response("x").choices, usage=USAGE)
     assert whole(nameless)["id"] == "msg_0"
@@ -131,7 +153,7 @@ def test_every_part_is_a_block_in_its_place() -> None:
             Thinking(text="hm", signature="s"),
             Thinking(redacted="d"),
             Opaque(provider="anthropic", raw=SEARCH),
-            Text(text="x", extra={"citations": [CITATION]}),
+            Text(text="x", citations=(CITED,)),
             ToolCall(id="t1", name="f", arguments='{"b": 1, "a": [2]}'),
             ToolCall(id="t2", name="g"),
         )
@@ -219,9 +241,10 @@ def test_a_refused_request_is_a_bad_request_of_the_sdk() -> None:
 
 def test_an_answer_sent_back_as_the_client_got_it_is_read_as_it_was() -> None:
     content = (
-        Thinking(text="hm", signature="s"),
-        Thinking(redacted="d"),
-        Text(text="x"),
+        Thinking(text="hm", signature="s", provider="anthropic"),
+        Thinking(redacted="d", provider="openai"),
+        Thinking(signature="g", provider="gemini"),
+        Text(text="x", citations=(CITED, ELSEWHERE)),
         ToolCall(id="t1", name="f", arguments='{"a":1}'),
     )
     client = InMemory(anthropic, response(*content))

@@ -134,9 +134,18 @@ def test_a_block_that_only_anthropic_understands_is_opaque_as_received(raw: dict
 
 def test_thinking_keeps_its_signature() -> None:
     sent = {"type": "thinking", "thinking": "hm", "signature": "s"}
-    assert block(sent, "assistant") == Thinking(text="hm", signature="s")
+    assert block(sent, "assistant") == Thinking(text="hm", signature="s", provider="anthropic")
     assert block(sent | {"signature": ""}, "assistant") == Thinking(text="hm")
-    assert block({"type": "redacted_thinking", "data": "d"}, "assistant") == Thinking(redacted="d")
+    assert block({"type": "redacted_thinking", "data": "d"}, "assistant") == Thinking(
+        redacted="d", provider="anthropic"
+    )
+
+
+def test_another_providers_signature_is_known_for_what_it_is() -> None:
+    sent = {"type": "thinking", "thinking": "", "signature": "trivet:gemini:s"}
+    assert block(sent, "assistant") == Thinking(signature="s", provider="gemini")
+    redacted = {"type": "redacted_thinking", "data": "trivet:openai:d"}
+    assert block(redacted, "assistant") == Thinking(redacted="d", provider="openai")
 
 
 def test_calls_and_results_are_read_with_their_ids() -> None:
@@ -250,9 +259,10 @@ def model_blocks(draw: st.DrawFn) -> Pair:
     if kind == "text":
         return marked(kind, {"text": text}, mark), Text(text=text, cache=cache(mark))
     if kind == "thinking":
-        return {"type": kind, "thinking": text, "signature": "s" + text}, Thinking(text=text, signature="s" + text)
+        part = Thinking(text=text, signature="s" + text, provider="anthropic")
+        return {"type": kind, "thinking": text, "signature": "s" + text}, part
     if kind == "redacted_thinking":
-        return {"type": kind, "data": text}, Thinking(redacted=text)
+        return {"type": kind, "data": text}, Thinking(redacted=text, provider="anthropic")
     id, name, input = draw(names), draw(names), draw(inputs)
     sent = marked(kind, {"id": id, "name": name, "input": input}, mark)
     if kind == "server_tool_use":

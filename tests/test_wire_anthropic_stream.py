@@ -16,10 +16,12 @@ from pydantic import TypeAdapter
 from tests.anthropic_in_memory import InMemory
 from trivet.errors import (
     TransportError,
+    UnsupportedError,
 )
 from trivet.types import (
     ChatResponse,
     Choice,
+    Citation,
     Done,
     Event,
     Image,
@@ -34,6 +36,7 @@ from trivet.types import (
     ToolCallDelta,
     Usage,
     UsageUpdate,
+    WholePart,
     assistant,
     replace,
 )
@@ -214,7 +217,7 @@ def test_a_model_that_answers_all_at_once_is_streamed_too() -> None:
     answer = response(
         Thinking(text="hm", signature="s"),
         Opaque(provider="anthropic", raw=SEARCH),
-        Text(text="x", extra={"citations": [CITATION]}),
+        Text(text="x", citations=(Citation(quote="x", provider="anthropic", raw=CITATION),)),
         ToolCall(id="t1", name="f", arguments='{"a":1}'),
     )
     events = stream(Done(response=answer), valid=False)
@@ -247,6 +250,36 @@ def test_a_server_tools_block_is_told_at_the_end_or_is_an_error() -> None:
     assert summary(after)[-2:] == [("start", 1, SEARCH), ("stop", 1, None)]
     before = stream(TextDelta(text="x"), Done(response=response(opaque, "x")), valid=False)
     assert before[-1]["type"] == "error"
+
+
+def test_a_block_in_one_piece_is_told_in_its_place() -> None:
+    opaque = Opaque(provider="anthropic", raw=SEARCH)
+    events = stream(
+        TextDelta(text="x", part=0),
+        WholePart(value=opaque, part=1),
+        TextDelta(text="y", part=2),
+        Done(response=response("x", opaque, "y")),
+    )
+    assert [(kind, index) for kind, index, _ in summary(events) if kind != "delta"] == [
+        ("start", 0),
+        ("stop", 0),
+        ("start", 1),
+        ("stop", 1),
+        ("start", 2),
+        ("stop", 2),
+    ]
+    assert summary(events)[3] == ("start", 1, SEARCH)
+
+
+def test_a_block_in_one_piece_that_the_protocol_cannot_carry_is_an_error() -> None:
+    with pytest.raises(UnsupportedError):
+        stream(WholePart(value=Opaque(provider="openai", raw={})))
+
+
+def test_citations_that_come_after_their_text_are_told_in_its_block() -> None:
+    cited = Citation(quote="x", provider="anthropic", raw=CITATION)
+    told = summary(stream(TextDelta(text="x"), TextDelta(text="", citations=(cited,)), Done(response=response("x"))))
+    assert told[2] == ("delta", 0, {"type": "citations_delta", "citation": CITATION})
 
 
 def test_the_same_events_give_the_same_bytes() -> None:

@@ -29,18 +29,23 @@ from trivet.types import (
     Text,
     TextDelta,
     Thinking,
+    ThinkingDelta,
     ToolCall,
     ToolCallDelta,
     Usage,
     UsageUpdate,
+    WholePart,
 )
 from trivet.wire import Incoming, sse
 from trivet.wire.anthropic import errors
+from trivet.wire.anthropic.citations import write_citation
 from trivet.wire.anthropic.messages_in import PROVIDER
+from trivet.wire.anthropic.usage import EXTRA, write_usage
 from trivet.wire.carry import check_parts, last_opaque
 from trivet.wire.deltas import deltas
 from trivet.wire.ids import fresh_id
-from trivet.wire.in_turn import Delta, Finished, InTurn
+from trivet.wire.in_turn import Delta, Finished, InTurn, Step
+from trivet.wire.thinking import tag
 
 _STOP_REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "refusal": "refusal"}
 
@@ -56,6 +61,7 @@ class Renderer:
         self._parts = InTurn()
         self._index = 0  # of the block that is open, or comes next
         self._open = False
+        self._told_whole = False  # a part in one piece: then the stream tells all of them
 
     def whole(self, response: Response) -> bytes:
         """The JSON body. Raises `UnsupportedError` for a part that the protocol cannot carry."""
@@ -70,14 +76,16 @@ class Renderer:
         return msgspec.json.encode(message)
 
     def event(self, event: Event) -> bytes:
-        """The bytes for one event; those of `Done` end the stream."""
+        """The bytes for one event; those of `Done` end the stream. Raises `UnsupportedError` for a part in one piece
+        that the protocol cannot carry."""
         if isinstance(event, Start):
             self._model, self._id = event.model, event.id or self._id
         elif isinstance(event, UsageUpdate):
             self._usage = event.usage
-        elif isinstance(event, Delta):
-            empty = isinstance(event, TextDelta) and not event.text  # which clients could not send back
-            return b"" if empty else self._tell(self._parts.add(event))
+        elif isinstance(event, Step):
+            if isinstance(event, TextDelta) and not event.text and not event.citations:
+                return b""  # a block of nothing is one that clients could not send back
+            return self._tell(self._parts.add(event))
         elif isinstance(event, Done):
             return self._end(event.response)
         return b""
@@ -96,8 +104,15 @@ class Renderer:
         message["usage"]["output_tokens"] = self._usage.output_tokens or 0
         return _event("message_start", message=message)
 
-    def _tell(self, steps: list[Delta | Finished]) -> bytes:
-        return b"".join(self._delta(s) if isinstance(s, Delta) else self._close(s) for s in steps)
+    def _tell(self, steps: list[Step | Finished]) -> bytes:
+        return b"".join(self._step(s) for s in steps)
+
+    def _step(self, step: Step | Finished) -> bytes:
+        if isinstance(step, WholePart):
+            check_parts(Message(role="assistant", content=(step.value,)), "Anthropic's messages", PROVIDER)
+            self._told_whole = True
+            return self._begin() + self._all_at_once(step.value)
+        return self._delta(step) if isinstance(step, Delta) else self._close()
 
     def _delta(self, delta: Delta) -> bytes:
         """A piece of a block, and before its first piece the block's start."""
@@ -109,13 +124,10 @@ class Renderer:
             out += self._piece("content_block_delta", delta=piece)
         return out
 
-    def _close(self, part: Finished) -> bytes:
-        """The end of a block, and what only the whole part says."""
-        citations = (part.extra.get("citations") or []) if isinstance(part, Text) else []
-        out = [self._piece("content_block_delta", delta={"type": "citations_delta", "citation": c}) for c in citations]
-        out.append(self._piece("content_block_stop"))
+    def _close(self) -> bytes:
+        out = self._piece("content_block_stop")
         self._open, self._index = False, self._index + 1
-        return b"".join(out)
+        return out
 
     def _piece(self, name: str, **fields: Any) -> bytes:
         return _event(name, index=self._index, **fields)
@@ -134,14 +146,17 @@ class Renderer:
         for part in untold:
             out += self._all_at_once(part)
         choice = response.choices[0]
-        ending = {"container": None, **response.extra, **choice.message.extra, **_ending(choice)}
-        usage = _usage(response.usage)
+        ending = {"container": None, **_beyond(response.extra), **choice.message.extra, **_ending(choice)}
+        usage = write_usage(response.usage, response.extra, stream=True)
         return out + _event("message_delta", delta=ending, usage=usage) + _event("message_stop")
 
     def _untold(self, response: ChatResponse) -> list[Part]:
         """The parts that the stream has not told: all of them where it had no deltas, else the opaque ones at the
-        end. Raises `UnsupportedError` where one of those should have come before what was told."""
+        end, unless it told some in one piece. Raises `UnsupportedError` where one of those should have come before
+        what was told."""
         parts = _said(response.choices[0].message)
+        if self._told_whole:
+            return []
         return last_opaque(parts) if self._begun else parts
 
     def _all_at_once(self, part: Part) -> bytes:
@@ -151,8 +166,7 @@ class Renderer:
             return out
         choice = Choice(message=Message(role="assistant", content=(part,)), finish_reason="stop")
         told = b"".join(self._delta(d) for d in deltas(ChatResponse(model=self._model, choices=(choice,))))
-        assert isinstance(part, Text | Thinking | ToolCall)
-        return told + self._close(part)
+        return told + self._close()
 
     def _message(self, usage: Usage, extra: Extra) -> dict[str, Any]:
         """What whole answers and starts of streams have in common."""
@@ -160,12 +174,12 @@ class Renderer:
             "container": None,
             "diagnostics": None,
             "stop_details": None,
-            **extra,
+            **_beyond(extra),
             "id": self._id,
             "type": "message",
             "role": "assistant",
             "model": self._model,
-            "usage": {**_usage(usage), "cache_creation": None, "inference_geo": None, "service_tier": None},
+            "usage": write_usage(usage, extra),
         }
 
 
@@ -173,16 +187,9 @@ def _event(name: str, **fields: Any) -> bytes:
     return sse.event(msgspec.json.encode({"type": name, **fields}), name)
 
 
-def _usage(usage: Usage) -> dict[str, Any]:
-    thinking = usage.reasoning_tokens
-    return {
-        "input_tokens": usage.uncached_input_tokens,
-        "cache_creation_input_tokens": usage.cache_write_tokens,
-        "cache_read_input_tokens": usage.cache_read_tokens,
-        "output_tokens": usage.output_tokens,
-        "output_tokens_details": None if thinking is None else {"thinking_tokens": thinking},
-        "server_tool_use": None,
-    }
+def _beyond(extra: Extra) -> dict[str, Any]:
+    """What a provider said beyond the protocol's fields that are ours, without what belongs to its usage."""
+    return {k: v for k, v in extra.items() if k != EXTRA}
 
 
 def _ending(choice: Choice) -> dict[str, Any]:
@@ -192,13 +199,14 @@ def _ending(choice: Choice) -> dict[str, Any]:
     if any(isinstance(p, Text) and p.extra.get("refusal") for p in choice.message.content):
         reason = "refusal"  # the text itself is the refusal, as OpenAI has it
     stop = choice.stop_sequence if reason == "stop_sequence" else None
-    return {"stop_details": None, **choice.extra, "stop_reason": reason, "stop_sequence": stop}
+    # A reason that the protocol has and we have not (a turn that paused) comes back as it was.
+    return {"stop_details": None, "stop_reason": reason, **choice.extra, "stop_sequence": stop}
 
 
 def _said(message: Message) -> list[Part]:
     """The parts that go out. Raises `UnsupportedError` for one that the protocol cannot carry."""
     check_parts(message, "Anthropic's messages", PROVIDER)
-    return [p for p in message.content if not (isinstance(p, Text) and not p.text)]
+    return [p for p in message.content if not (isinstance(p, Text) and not p.text and not p.citations)]
 
 
 # --- blocks ----------------------------------------------------------------------------------------------------
@@ -209,13 +217,18 @@ def _block(part: Part) -> Any:
         return part.raw
     extra = {k: v for k, v in part.extra.items() if k != "refusal"}  # said by the stop reason
     if isinstance(part, Text):
-        return {"citations": None, **extra, "type": "text", "text": part.text}
+        citations = [write_citation(c) for c in part.citations] or None
+        return {"citations": citations, **extra, "type": "text", "text": part.text}
     if isinstance(part, Thinking) and part.redacted is not None:
-        return {**extra, "type": "redacted_thinking", "data": part.redacted}
+        return {**extra, "type": "redacted_thinking", "data": _tagged(part.redacted, part)}
     if isinstance(part, Thinking):
-        return {**extra, "type": "thinking", "thinking": part.text, "signature": part.signature or ""}
+        return {**extra, "type": "thinking", "thinking": part.text, "signature": _tagged(part.signature or "", part)}
     assert isinstance(part, ToolCall)
     return {**extra, "type": "tool_use", "id": part.id, "name": part.name, "input": _input(part.arguments)}
+
+
+def _tagged(text: str, part: Thinking | ThinkingDelta) -> str:
+    return tag(text, part.provider, PROVIDER) if text else ""
 
 
 def _input(arguments: str) -> Any:
@@ -232,16 +245,17 @@ def _empty_block(delta: Delta) -> dict[str, Any]:
     if isinstance(delta, ToolCallDelta):
         return {"type": "tool_use", "id": delta.id or "", "name": delta.name or "", "input": {}}
     if delta.redacted is not None:
-        return {"type": "redacted_thinking", "data": delta.redacted}
+        return {"type": "redacted_thinking", "data": _tagged(delta.redacted, delta)}
     return {"type": "thinking", "thinking": "", "signature": ""}
 
 
 def _pieces(delta: Delta) -> list[dict[str, Any]]:
     if isinstance(delta, TextDelta):
-        return [{"type": "text_delta", "text": delta.text}]
+        told = [{"type": "text_delta", "text": delta.text}] if delta.text else []
+        return told + [{"type": "citations_delta", "citation": write_citation(c)} for c in delta.citations]
     if isinstance(delta, ToolCallDelta):
         return [{"type": "input_json_delta", "partial_json": delta.arguments}]
     pieces = [{"type": "thinking_delta", "thinking": delta.text}] if delta.text else []
     if delta.signature is not None:
-        pieces.append({"type": "signature_delta", "signature": delta.signature})
+        pieces.append({"type": "signature_delta", "signature": _tagged(delta.signature, delta)})
     return pieces

@@ -12,11 +12,25 @@ from typing import Any
 import msgspec
 
 from trivet.errors import RequestError
-from trivet.types import CacheMark, Document, Image, Message, Opaque, Part, Text, Thinking, ToolCall, ToolResult
+from trivet.types import (
+    CacheMark,
+    Citation,
+    Document,
+    Image,
+    Message,
+    Opaque,
+    Part,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+)
+from trivet.wire.anthropic.citations import read_citation
 from trivet.wire.data_url import read_base64
 from trivet.wire.fields import Fields, drop_defaults, need_object, rest
+from trivet.wire.thinking import untag
 
-PROVIDER = "anthropic"  # whose opaque parts these are
+PROVIDER = "anthropic"  # whose opaque parts and signatures these are
 
 _ROLES = ("user", "assistant", "system")
 # What our own parts allow nowhere else: a call is a model's, and a result is a user's.
@@ -68,8 +82,17 @@ def _block(b: Fields, role: str) -> Part:
 
 def _text(b: Fields) -> Text:
     mark, cache = read_cache_mark(b)
-    drop_defaults(b, {"citations": []})
-    return Text(text=b.need("text", str), cache=mark, extra=rest(b, cache_control=cache))
+    path, citations = b.at("citations"), b.take("citations", list[Any], [])
+    return Text(
+        text=b.need("text", str),
+        citations=tuple(_citation(c, f"{path}[{i}]") for i, c in enumerate(citations)),
+        cache=mark,
+        extra=rest(b, cache_control=cache),
+    )
+
+
+def _citation(raw: object, path: str) -> Citation:
+    return read_citation(Fields(raw, path).left)
 
 
 def _image(b: Fields) -> Image | None:
@@ -120,12 +143,18 @@ def _unknown_source(source: Fields, kind: str, known: str) -> RequestError:
 
 def _thinking(b: Fields) -> Thinking:
     # An empty signature is how a model that signs nothing is answered for, by us too.
-    signature = b.take("signature", str) or None
-    return Thinking(text=b.need("thinking", str), signature=signature, extra=b.rest())
+    signature, provider = signed(b.take("signature", str))
+    return Thinking(text=b.need("thinking", str), signature=signature, provider=provider, extra=b.rest())
 
 
 def _redacted_thinking(b: Fields) -> Thinking:
-    return Thinking(redacted=b.need("data", str), extra=b.rest())
+    redacted, provider = untag(b.need("data", str), PROVIDER)
+    return Thinking(redacted=redacted, provider=provider, extra=b.rest())
+
+
+def signed(text: str | None) -> tuple[str | None, str | None]:
+    """A signature and whose it is; neither where there is none."""
+    return untag(text, PROVIDER) if text else (None, None)
 
 
 def _tool_use(b: Fields) -> ToolCall:

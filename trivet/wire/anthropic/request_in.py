@@ -1,4 +1,4 @@
-"""Anthropic's messages, as a server: a client's request read, and (`anthropic_answer`) its answer written.
+"""Anthropic's messages, as a server: a client's request read.
 
 Read in full: every field of the protocol is a field of `Chat`, stands in `extra` for a model that knows it, or is
 refused here. `temperature`, `top_p`, `top_k` and `output_format`, which newer clients no longer send, are read too.
@@ -6,10 +6,10 @@ refused here. `temperature`, `top_p`, `top_k` and `output_format`, which newer c
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, get_args
 
-from trivet.errors import RequestError, UnsupportedError
-from trivet.types import Chat, Output, Sampling, Source, Tool, ToolChoice
+from trivet.errors import RequestError
+from trivet.types import Chat, Effort, Output, Reasoning, Sampling, Source, Tool, ToolChoice
 from trivet.wire import Incoming
 from trivet.wire.anthropic.messages_in import read_cache_mark, read_messages
 from trivet.wire.fields import Fields, drop_defaults, read_object, rest
@@ -18,12 +18,9 @@ from trivet.wire.sampling import bounded
 __all__ = ["PROTOCOL", "parse", "read_conversation"]
 
 PROTOCOL = "anthropic"
-_DEFAULTS = {
-    "service_tier": "auto",
-    "speed": "standard",
-    "thinking": {"type": "disabled"},
-    "metadata": {},
-}
+_DEFAULTS = {"speed": "standard", "metadata": {}}
+EFFORTS = tuple(e for e in get_args(Effort) if e not in ("none", "minimal"))  # those that the protocol has
+_DISPLAYS: dict[Any, Literal["auto", "omitted"]] = {"summarized": "auto", "omitted": "omitted"}
 _MODES = {"auto": "auto", "any": "required", "none": "none", "tool": "named"}
 
 
@@ -33,9 +30,15 @@ def parse(body: bytes) -> Incoming:
     echo = dict(data.left)
     stream = data.take("stream", bool, False)
     sampling = _sampling(data)
+    metadata = data.object("metadata")
+    user = None if metadata is None else metadata.take("user_id", str)
+    if metadata is not None and (left := metadata.rest()):
+        data.left["metadata"] = left
     request = Chat(
         **read_conversation(data),
         sampling=sampling,
+        user=user,
+        service_tier=data.take("service_tier", str),
         source=Source(protocol=PROTOCOL, body=body),
         extra=data.rest(),  # last: what nothing above has taken
     )
@@ -46,20 +49,20 @@ def read_conversation(data: Fields) -> dict[str, Any]:
     """The fields of a `Conversation`, which a count of tokens has too. What they leave in `data` is for `extra`."""
     drop_defaults(data, _DEFAULTS)
     tools = _tools(data)
+    output, effort = _output_config(data)
     return {
         "model": data.need("model", str),
         "messages": read_messages(data),
         "tools": tools,
         "tool_choice": _tool_choice(data, tools),
-        "output": _output(data),
+        "output": output,
+        "reasoning": _reasoning(data, effort),
     }
 
 
 def _sampling(data: Fields) -> Sampling:
-    if data.left.get("max_tokens") == 0:
-        raise UnsupportedError(
-            "max_tokens is 0, which only fills a provider's prompt cache: ask for at least 1", field="max_tokens"
-        )
+    """`max_tokens` of 0 only fills Anthropic's own cache: it stands in `extra`, for Anthropic alone."""
+    warms = data.left.get("max_tokens") == 0
     temperature = data.take("temperature", float)
     if temperature is not None and temperature > 1:
         raise RequestError(f"temperature is {temperature}, must be between 0 and 1", field="temperature")
@@ -68,7 +71,7 @@ def _sampling(data: Fields) -> Sampling:
         path = f"stop_sequences[{stop.index('')}]"
         raise RequestError(f"{path} is empty: a stop sequence has at least one character", field=path)
     values = {
-        "max_tokens": data.need("max_tokens", int),
+        "max_tokens": None if warms else data.need("max_tokens", int),
         "temperature": temperature,
         "top_p": data.take("top_p", float),
         "top_k": data.take("top_k", int),
@@ -141,18 +144,20 @@ def _tool_choice(data: Fields, tools: tuple[Tool, ...]) -> ToolChoice | None:
     return ToolChoice(mode=mode, name=name, parallel=None if alone is None else not alone)
 
 
-# --- structured output -----------------------------------------------------------------------------------------
+# --- output and thinking ---------------------------------------------------------------------------------------
 
 
-def _output(data: Fields) -> Output | None:
-    """`output_config.format`, or as older clients say it, `output_format`. What is left goes back into `data`."""
+def _output_config(data: Fields) -> tuple[Output | None, Effort | None]:
+    """`output_config`: its format, or as older clients say it, `output_format`; and its effort. What is left goes back
+    into `data`."""
     config, old = data.object("output_config"), data.object("output_format")
     new = None if config is None else config.object("format")
     if old is not None and new is not None:
         raise RequestError(
             "output_format is the older name of output_config.format: send one of them", field="output_format"
         )
-    output = None
+    output: Output | None = None
+    effort: Effort | None = None
     form = new or old
     if form is not None:
         path, kind = form.at("type"), form.need("type", str)
@@ -160,8 +165,36 @@ def _output(data: Fields) -> Output | None:
             raise RequestError(f"{path} is {kind!r}, must be json_schema", field=path)
         # The protocol has no other than this: the answer always fits the schema.
         output = Output(schema=form.need("schema", dict[str, Any]), strict=True)
-    if config is not None and (left := rest(config, format=new)):
-        data.left["output_config"] = left
+    if config is not None:
+        if config.left.get("effort") in EFFORTS:
+            effort = config.left.pop("effort")
+        if left := rest(config, format=new):
+            data.left["output_config"] = left
     if old is not None and (left := old.rest()):
         data.left["output_format"] = left
-    return output
+    return output, effort
+
+
+def _reasoning(data: Fields, effort: Effort | None) -> Reasoning | None:
+    """`thinking`, and the effort. A kind of thinking that has no field of ours stands in `extra`."""
+    thinking = data.object("thinking")
+    if thinking is None:
+        return None if effort is None else Reasoning(effort=effort)
+    kind = thinking.need("type", str)
+    budget: int | None = None
+    adaptive: bool | None = None
+    if kind == "enabled":
+        budget = thinking.need("budget_tokens", int)
+        if budget < 1:
+            path = thinking.at("budget_tokens")
+            raise RequestError(f"{path} is {budget}, must be at least 1", field=path)
+    elif kind == "adaptive":
+        adaptive = True
+    elif kind == "disabled":
+        effort, adaptive = (effort or "none"), (None if effort is None else False)
+    else:
+        thinking.left["type"] = kind
+    summary = _DISPLAYS.get(thinking.left.get("display", ""))
+    if summary is not None:
+        del thinking.left["display"]
+    return Reasoning(effort=effort, budget_tokens=budget, adaptive=adaptive, summary=summary, extra=thinking.rest())
