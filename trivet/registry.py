@@ -15,11 +15,14 @@ import importlib
 
 from trivet.errors import ConfigError
 from trivet.model import Provider
+from trivet.providers.hosts import HOSTS  # only data
 
 __all__ = ["PROVIDERS", "kinds", "load"]
 
 PROVIDERS = {
+    "gemini": "trivet.providers.gemini:Gemini",
     "local": "trivet.local.provider:Local",
+    "openai": "trivet.providers.openai:OpenAI",
 }
 
 

@@ -38,6 +38,7 @@ class Hosted(Provider):
     base_url: str
     key_variable: str | None = None
     needs_key = True
+    self_served = False
     unsigned_thinking = False
     routes: Mapping[type[Request], Route]
     quirks: Mapping[str, Any] = {}
@@ -69,6 +70,14 @@ class Hosted(Provider):
         """Where this request is asked."""
         return self.routes[type(request)]
 
+    def keeps_unsigned(self, request: Request) -> bool:
+        """Whether thoughts that nobody has signed may be sent."""
+        return self.unsigned_thinking
+
+    def thoughts(self, request: Conversation) -> tuple[Conversation, tuple[str, ...]]:
+        """The request with the thoughts that may be sent, and notes of those that are left out."""
+        return leave_out(request, self.family, unsigned=self.keeps_unsigned(request))
+
     def names(self) -> tuple[str, ...]:
         """What it has listed so far: `refresh` asks."""
         return self._listed
@@ -80,7 +89,17 @@ class Hosted(Provider):
 
     async def refresh(self) -> tuple[str, ...]:
         """Asks the provider for the models that it has, which `names` gives from then on."""
-        async with self.http.request("GET", f"{self.base}/{self.list_path}", self.all_headers()) as reply:
+        listed: list[str] = []
+        path: str | None = self.list_path
+        while path is not None:
+            body = await self._list(path)
+            listed += self.listed(body)
+            path = self.next_page(body)
+        self._listed = tuple(listed)
+        return self._listed
+
+    async def _list(self, path: str) -> bytes:
+        async with self.http.request("GET", f"{self.base}/{path}", self.all_headers()) as reply:
             body = await reply.read()
             if reply.status >= 400:
                 raise ProviderError(
@@ -89,14 +108,17 @@ class Hosted(Provider):
                     provider_status=reply.status,
                     body=body,
                 )
-        self._listed = tuple(self.listed(body))
-        return self._listed
+            return body
 
     list_path = "models"
 
     def listed(self, body: bytes) -> Iterable[str]:
         """The names in what it answers to that."""
         return [model["id"] for model in msgspec.json.decode(body)["data"]]
+
+    def next_page(self, body: bytes) -> str | None:
+        """Where the list goes on, None where this is all of it."""
+        return None
 
     def all_headers(self) -> dict[str, str]:
         """Raises ConfigError where a key is needed and there is none."""
@@ -129,7 +151,7 @@ class HostedModel(Model):
             name=f"{self.provider.name}/{self.name}",
             tasks=tasks,
             inputs=("text", "image", "audio", "document"),
-            where="hosted" if self.provider.needs_key else "self-served",
+            where="self-served" if self.provider.self_served else "hosted",
         )
 
     async def stream(self, request: Request) -> AsyncGenerator[Event, None]:
@@ -137,7 +159,7 @@ class HostedModel(Model):
         provider = self.provider
         notes: tuple[str, ...] = ()
         if isinstance(request, Conversation):
-            request, notes = leave_out(request, provider.family, unsigned=provider.unsigned_thinking)
+            request, notes = provider.thoughts(request)
         route = provider.route(request)
         target = Target(
             model=self.name,

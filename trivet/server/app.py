@@ -26,6 +26,7 @@ from trivet.types import Context, Done, Event, Request, Source, Start, replace, 
 from trivet.wire import (
     Incoming,
     anthropic,
+    gemini,
     openai_chat,
     openai_completions,
     openai_embeddings,
@@ -34,6 +35,9 @@ from trivet.wire import (
     source,
 )
 from trivet.wire.anthropic import count as anthropic_count
+from trivet.wire.gemini import count as gemini_count
+from trivet.wire.gemini import embed as gemini_embed
+from trivet.wire.gemini.front import BETA, front
 
 if TYPE_CHECKING:
     from trivet.runtime import Runtime
@@ -62,9 +66,18 @@ POST: dict[str, Wire] = {
     "/v1/messages": anthropic,
     "/v1/messages/count_tokens": anthropic_count,
 }
+# Gemini's paths name the model, then one of these.
+GEMINI: dict[str, Wire] = {
+    "generateContent": gemini,
+    "streamGenerateContent": gemini,
+    "countTokens": gemini_count,
+    "embedContent": gemini_embed,
+    "batchEmbedContents": gemini_embed,
+}
 FORWARDED = (b"anthropic-beta", b"anthropic-version")
+GEMINI_PATHS = tuple(f"{BETA}/{{id}}:{method}" for method in GEMINI)
 HEALTH, MODELS = "/health", "/v1/models"
-GET = (HEALTH, MODELS, f"{MODELS}/{{id}}")
+GET = (HEALTH, MODELS, f"{MODELS}/{{id}}", BETA, f"{BETA}/{{id}}")
 
 
 def app(
@@ -161,11 +174,11 @@ class App:
 
     async def _route(self, exchange: Exchange) -> None:
         check_origin(exchange.headers, loopback=self._loopback)
-        path, protocol = exchange.path, POST.get(exchange.path)
+        path, protocol = exchange.path, _protocol(exchange)
         if path == HEALTH:
             _want(exchange, "GET", "HEAD")
             return await self._health(exchange)
-        exchange.key = self._keys.check(exchange.headers)
+        exchange.key = self._keys.check(exchange.headers, exchange.query)
         if self.state == "draining":
             raise OverloadedError("the server is stopping and takes no new requests: ask again in a moment")
         if protocol is not None:
@@ -175,8 +188,11 @@ class App:
         elif path == MODELS or path.startswith(MODELS + "/"):
             _want(exchange, "GET", "HEAD")
             await self._models(exchange, path[len(MODELS) + 1 :])
+        elif path == BETA or path.startswith(BETA + "/"):
+            _want(exchange, "GET", "HEAD")
+            await self._gemini_models(exchange, path[len(BETA) + 1 :])
         else:
-            routes = ", ".join([f"GET {p}" for p in GET] + [f"POST {p}" for p in POST])
+            routes = ", ".join([f"GET {p}" for p in GET] + [f"POST {p}" for p in (*POST, *GEMINI_PATHS)])
             raise RequestError(f"there is no route {path}. There are: {routes}", status=404)
 
     async def _ask(self, exchange: Exchange, protocol: Wire) -> None:
@@ -207,12 +223,21 @@ class App:
             body = listings.anthropic_models(names) if theirs else listings.openai_models(names)
         await exchange.respond(200, msgspec.json.encode(body))
 
+    async def _gemini_models(self, exchange: Exchange, name: str) -> None:
+        """The same in Gemini's shape, in which every name has `models/` in front."""
+        if name:
+            self.runtime.model(name.removeprefix("models/"), paths=False)  # raises where there is none
+            body = listings.gemini_model(name.removeprefix("models/"))
+        else:
+            body = listings.gemini_models(self.runtime.names())
+        await exchange.respond(200, msgspec.json.encode(body))
+
     async def _health(self, exchange: Exchange) -> None:
         """For everybody whether it is alive, and for those who may ask also what there is. 503 only while draining:
         before that, requests are taken, and wait for what is not loaded yet."""
         details: dict[str, Any] = {}
         try:
-            self._keys.check(exchange.headers)
+            self._keys.check(exchange.headers, exchange.query)
         except RequestError:
             pass
         else:
@@ -229,7 +254,7 @@ class App:
         if exchange.status is not None:
             await exchange.write(exchange.ending(error), more=False)
             return
-        protocol, raw = POST.get(exchange.path), error.raw
+        protocol, raw = _protocol(exchange), error.raw
         status, headers = error.status, _headers(error)
         if isinstance(raw, Source) and protocol is not None and _same(raw, protocol):
             status = getattr(error, "provider_status", None) or status
@@ -288,11 +313,18 @@ def _notes(notes: Sequence[str]) -> list[tuple[bytes, bytes]]:
     return [(b"x-trivet-note", " ".join(note.split()).encode("latin-1", "replace")) for note in notes]
 
 
+def _protocol(exchange: Exchange) -> Wire | None:
+    """What is spoken on the path, if anything is asked there."""
+    return POST.get(exchange.path) or front(exchange.path, exchange.query, GEMINI)
+
+
 def _shape(exchange: Exchange) -> Callable[[TrivetError], bytes]:
     """The error shape of the route's protocol; elsewhere of the client's."""
-    protocol = POST.get(exchange.path)
+    protocol = _protocol(exchange)
     if protocol is not None:
         return protocol.error
+    if exchange.path.startswith(BETA):
+        return gemini.error
     return anthropic.error if b"anthropic-version" in exchange.headers else openai_errors.error
 
 

@@ -35,13 +35,15 @@ class ClientLeft(Exception):
 
 class Exchange:
     """`id` is ours, never the client's. `headers` are the request's, by lower-case name, where the last of several with
-    one name counts. `status` is None until the head of the answer is sent, and `over` says whether its last bytes are
-    on their way; `ending` makes an error into the bytes that end a stream under way."""
+    one name counts; `query` may hold a key and goes into no log. `status` is None until the head of the answer is
+    sent, and `over` says whether its last bytes are on their way; `ending` makes an error into the bytes that end a
+    stream under way."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.id = "req_" + secrets.token_hex(12)
         self.method: str = scope["method"]
         self.path: str = scope["path"]
+        self.query: str = scope.get("query_string", b"").decode("latin-1")
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.status: int | None = None
         self.over = False

@@ -1,4 +1,4 @@
-"""What GET answers: the models, in OpenAI's shape and in Anthropic's, and the server's health."""
+"""What GET answers: the models, in the shapes of OpenAI, Anthropic and Gemini, and the server's health."""
 
 from __future__ import annotations
 
@@ -42,6 +42,16 @@ def anthropic_models(names: tuple[str, ...]) -> dict[str, Any]:
     first, last = (names[0], names[-1]) if names else (None, None)
     data = [anthropic_model(name) for name in names]
     return {"data": data, "has_more": False, "first_id": first, "last_id": last}
+
+
+def gemini_model(name: str) -> dict[str, Any]:
+    methods = ["generateContent", "countTokens", "embedContent"]
+    return {"name": f"models/{name}", "displayName": name, "supportedGenerationMethods": methods}
+
+
+def gemini_models(names: tuple[str, ...]) -> dict[str, Any]:
+    """All of them, on one page."""
+    return {"models": [gemini_model(name) for name in names]}
 
 
 def bottom(model: Model) -> Model:

@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import ipaddress
 from collections.abc import Mapping, Sequence
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from trivet.errors import ConfigError, RequestError
 
@@ -32,14 +32,14 @@ class Keys:
     def __len__(self) -> int:
         return len(self._digests)
 
-    def check(self, headers: Mapping[bytes, bytes]) -> str | None:
+    def check(self, headers: Mapping[bytes, bytes], query: str = "") -> str | None:
         """The name of the client's key, `key-1` being the first; None where no key is needed.
 
         Raises `RequestError` 401 for a wrong key and for none."""
         if not self._digests:
             return None
         name = None
-        sent = _sent(headers)
+        sent = _sent(headers, query)
         for given in sent:
             digest = hashlib.sha256(given).digest()
             for n, known in enumerate(self._digests, 1):  # all of them: the time taken says nothing
@@ -51,11 +51,14 @@ class Keys:
         return name
 
 
-def _sent(headers: Mapping[bytes, bytes]) -> list[bytes]:
-    """The keys in a request's headers, in the places where the protocols' clients put them."""
+def _sent(headers: Mapping[bytes, bytes], query: str) -> list[bytes]:
+    """The keys in a request, in the places where the protocols' clients put them."""
     scheme, _, bearer = headers.get(b"authorization", b"").partition(b" ")
     keys = [bearer.strip()] if scheme.lower() == b"bearer" else []
-    return [key for key in (*keys, headers.get(b"x-api-key", b"").strip()) if key]
+    keys += [headers.get(name, b"").strip() for name in (b"x-api-key", b"x-goog-api-key")]
+    if "key=" in query:
+        keys += [key.encode() for key in parse_qs(query, encoding="utf-8").get("key", [])]
+    return [key for key in keys if key]
 
 
 def check_origin(headers: Mapping[bytes, bytes], *, loopback: bool) -> None:

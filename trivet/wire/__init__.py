@@ -72,8 +72,8 @@ class Reader(Protocol):
 class Front(Protocol):
     """A protocol before a client."""
 
-    PROTOCOL: str
-
+    @property
+    def PROTOCOL(self) -> str: ...
     def parse(self, body: bytes, /) -> Incoming: ...
     def error(self, error: TrivetError, /) -> bytes: ...
     @property

@@ -1,0 +1,53 @@
+"""Gemini before a client: what the other protocols have in the body, its paths say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from trivet.errors import RequestError, TrivetError
+from trivet.types import replace
+from trivet.wire import Front, Incoming, Renderer
+
+__all__ = ["BETA", "PathFront", "front"]
+
+BETA = "/v1beta/models"
+
+
+class PathFront:
+    """The protocol `wire` for one request, whose path has named the `model` and said whether to `stream`. `sse` says
+    that a stream is to be of server-sent events."""
+
+    def __init__(self, wire: Front, model: str, *, stream: bool = False, sse: bool = True) -> None:
+        self._wire, self._model, self._stream, self._sse = wire, model, stream, sse
+
+    @property
+    def PROTOCOL(self) -> str:
+        return self._wire.PROTOCOL
+
+    @property
+    def Renderer(self) -> Callable[[Incoming], Renderer]:
+        return self._wire.Renderer
+
+    def error(self, error: TrivetError, /) -> bytes:
+        return self._wire.error(error)
+
+    def parse(self, body: bytes, /) -> Incoming:
+        if self._stream and not self._sse:
+            raise RequestError(
+                "streamGenerateContent is streamed as server-sent events alone: add ?alt=sse to the address",
+                field="alt",
+            )
+        incoming = self._wire.parse(body)
+        return replace(incoming, request=replace(incoming.request, model=self._model), stream=self._stream)
+
+
+def front(path: str, query: str, methods: Mapping[str, Front]) -> PathFront | None:
+    """The protocol of `/v1beta/models/NAME:METHOD`, where NAME may have slashes; None for any other path."""
+    if not path.startswith(BETA + "/"):
+        return None
+    name, _, method = path[len(BETA) + 1 :].rpartition(":")
+    wire = methods.get(method)
+    if not name or wire is None:
+        return None
+    sse = "alt=sse" in query.split("&")
+    return PathFront(wire, name.removeprefix("models/"), stream=method.startswith("stream"), sse=sse)
