@@ -23,6 +23,9 @@ PROVIDERS = {
     "gemini": "trivet.providers.gemini:Gemini",
     "local": "trivet.local.provider:Local",
     "openai": "trivet.providers.openai:OpenAI",
+    "anthropic": "trivet.providers.anthropic:Anthropic",
+    "gemini": "trivet.providers.gemini:Gemini",
+    **dict.fromkeys(HOSTS, "trivet.providers.compatible:Compatible"),
 }
 
 
