@@ -78,6 +78,10 @@ class Hosted(Provider):
         """The request with the thoughts that may be sent, and notes of those that are left out."""
         return leave_out(request, self.family, unsigned=self.keeps_unsigned(request))
 
+    def quirks_of(self, model: str) -> Mapping[str, Any]:
+        """How this model is asked differently."""
+        return self.quirks
+
     def names(self) -> tuple[str, ...]:
         """What it has listed so far: `refresh` asks."""
         return self._listed
@@ -166,7 +170,7 @@ class HostedModel(Model):
             provider=provider.name,
             family=provider.family,
             stream=route.streams and not request.context.whole,
-            quirks=provider.quirks,
+            quirks=provider.quirks_of(self.name),
         )
         wire: Back = route.wire
         body = source.body(request, target, wire)

@@ -63,10 +63,11 @@ def _content(m: Fields, name: str, role: str) -> tuple[Part, ...]:
         return () if role == "system" and not text else (Text(text=text),)
     values = m.need(name, list[Any])
     path = m.at(name)
-    return tuple(_block(Fields(v, f"{path}[{i}]"), role) for i, v in enumerate(values))
+    return tuple(read_block(Fields(v, f"{path}[{i}]"), role) for i, v in enumerate(values))
 
 
-def _block(b: Fields, role: str) -> Part:
+def read_block(b: Fields, role: str) -> Part:
+    """A block of a message from `role`. Raises `RequestError` with its path where it has not the shape of its type."""
     path, raw = b.at("type"), dict(b.left)
     kind = b.need("type", str)
     only = "text" if role == "system" else kind

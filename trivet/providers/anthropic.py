@@ -1,0 +1,49 @@
+"""Anthropic, and whoever else speaks its messages under another base URL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from trivet.providers.hosted import Hosted, Route
+from trivet.providers.settings import ProviderSettings
+from trivet.types import Chat, CountTokens, Request
+from trivet.wire import anthropic
+from trivet.wire.anthropic import count
+
+VERSION = "2023-06-01"
+
+
+class Anthropic(Hosted):
+    """Nothing that the protocol says needs an `anthropic-beta` header; a client's own goes on."""
+
+    family = "anthropic"
+    base_url = "https://api.anthropic.com/v1"
+    key_variable = "ANTHROPIC_API_KEY"
+    routes: Mapping[type[Request], Route] = {
+        Chat: Route(path="messages", wire=anthropic, streams=True),
+        CountTokens: Route(path="messages/count_tokens", wire=count),
+    }
+    forwards = ("anthropic-beta", "anthropic-version")
+    list_path = "models?limit=1000"
+
+    def __init__(self, settings: ProviderSettings, *, name: str) -> None:
+        super().__init__(settings, name=name)
+        self._most_tokens: dict[str, int] = {}
+
+    def headers(self, key: str | None) -> dict[str, str]:
+        version = {"anthropic-version": VERSION}
+        return version if key is None else {"x-api-key": key, **version}
+
+    def listed(self, body: bytes) -> Iterable[str]:
+        """The names, of which it keeps how many tokens each may answer with: the protocol must always be told some."""
+        models = msgspec.json.decode(body)["data"]
+        told = {model["id"]: model.get("max_tokens") for model in models}
+        self._most_tokens = {name: most for name, most in told.items() if isinstance(most, int) and most > 0}
+        return list(told)
+
+    def quirks_of(self, model: str) -> Mapping[str, Any]:
+        most = self._most_tokens.get(model)
+        return self.quirks if most is None else {**self.quirks, "most_tokens": most}
