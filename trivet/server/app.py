@@ -75,6 +75,7 @@ GEMINI: dict[str, Wire] = {
     "batchEmbedContents": gemini_embed,
 }
 FORWARDED = (b"anthropic-beta", b"anthropic-version")
+ERRORS = {"openai": openai_errors.error, "anthropic": anthropic.error, "gemini": gemini.error}
 GEMINI_PATHS = tuple(f"{BETA}/{{id}}:{method}" for method in GEMINI)
 HEALTH, MODELS = "/health", "/v1/models"
 GET = (HEALTH, MODELS, f"{MODELS}/{{id}}", BETA, f"{BETA}/{{id}}")
@@ -185,12 +186,9 @@ class App:
             _want(exchange, "POST")
             check_json(exchange.headers)
             await self._ask(exchange, protocol)
-        elif path == MODELS or path.startswith(MODELS + "/"):
+        elif (prefix := next((p for p in (MODELS, BETA) if path == p or path.startswith(p + "/")), None)) is not None:
             _want(exchange, "GET", "HEAD")
-            await self._models(exchange, path[len(MODELS) + 1 :])
-        elif path == BETA or path.startswith(BETA + "/"):
-            _want(exchange, "GET", "HEAD")
-            await self._gemini_models(exchange, path[len(BETA) + 1 :])
+            await self._models(exchange, path[len(prefix) + 1 :].removeprefix("models/"))
         else:
             routes = ", ".join([f"GET {p}" for p in GET] + [f"POST {p}" for p in (*POST, *GEMINI_PATHS)])
             raise RequestError(f"there is no route {path}. There are: {routes}", status=404)
@@ -213,23 +211,13 @@ class App:
             await exchange.respond(200, body, _notes(response.notes))
 
     async def _models(self, exchange: Exchange, name: str) -> None:
-        """All models, or the one called `name`."""
-        theirs = b"anthropic-version" in exchange.headers
+        """All models, or the one called `name`, as the client's own protocol shows them."""
+        one, all_of_them = listings.SHAPES[_dialect(exchange)]
         if name:
             self.runtime.model(name, paths=False)  # raises where there is none
-            body = listings.anthropic_model(name) if theirs else listings.openai_model(name)
+            body = one(name)
         else:
-            names = self.runtime.names()
-            body = listings.anthropic_models(names) if theirs else listings.openai_models(names)
-        await exchange.respond(200, msgspec.json.encode(body))
-
-    async def _gemini_models(self, exchange: Exchange, name: str) -> None:
-        """The same in Gemini's shape, in which every name has `models/` in front."""
-        if name:
-            self.runtime.model(name.removeprefix("models/"), paths=False)  # raises where there is none
-            body = listings.gemini_model(name.removeprefix("models/"))
-        else:
-            body = listings.gemini_models(self.runtime.names())
+            body = all_of_them(self.runtime.names())
         await exchange.respond(200, msgspec.json.encode(body))
 
     async def _health(self, exchange: Exchange) -> None:
@@ -321,11 +309,14 @@ def _protocol(exchange: Exchange) -> Wire | None:
 def _shape(exchange: Exchange) -> Callable[[TrivetError], bytes]:
     """The error shape of the route's protocol; elsewhere of the client's."""
     protocol = _protocol(exchange)
-    if protocol is not None:
-        return protocol.error
-    if exchange.path.startswith(BETA):
-        return gemini.error
-    return anthropic.error if b"anthropic-version" in exchange.headers else openai_errors.error
+    return ERRORS[_dialect(exchange)] if protocol is None else protocol.error
+
+
+def _dialect(exchange: Exchange) -> str:
+    """Whose client it is, where the path does not say: by the headers that each of them sends."""
+    if exchange.path.startswith(BETA) or b"x-goog-api-client" in exchange.headers:
+        return "gemini"
+    return "anthropic" if b"anthropic-version" in exchange.headers else "openai"
 
 
 def _want(exchange: Exchange, *methods: str) -> None:

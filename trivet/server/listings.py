@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import trivet
@@ -52,6 +53,14 @@ def gemini_model(name: str) -> dict[str, Any]:
 def gemini_models(names: tuple[str, ...]) -> dict[str, Any]:
     """All of them, on one page."""
     return {"models": [gemini_model(name) for name in names]}
+
+
+Shape = tuple[Callable[[str], dict[str, Any]], Callable[[tuple[str, ...]], dict[str, Any]]]
+SHAPES: dict[str, Shape] = {
+    "openai": (openai_model, openai_models),
+    "anthropic": (anthropic_model, anthropic_models),
+    "gemini": (gemini_model, gemini_models),
+}
 
 
 def bottom(model: Model) -> Model:

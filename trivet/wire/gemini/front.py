@@ -11,6 +11,7 @@ from trivet.wire import Front, Incoming, Renderer
 __all__ = ["BETA", "PathFront", "front"]
 
 BETA = "/v1beta/models"
+STABLE = "/v1/models"
 
 
 class PathFront:
@@ -42,10 +43,12 @@ class PathFront:
 
 
 def front(path: str, query: str, methods: Mapping[str, Front]) -> PathFront | None:
-    """The protocol of `/v1beta/models/NAME:METHOD`, where NAME may have slashes; None for any other path."""
-    if not path.startswith(BETA + "/"):
+    """The protocol of `/v1beta/models/NAME:METHOD`, or the same under `/v1`, where NAME may have slashes; None for any
+    other path."""
+    prefix = next((p for p in (BETA, STABLE) if path.startswith(p + "/")), None)
+    if prefix is None:
         return None
-    name, _, method = path[len(BETA) + 1 :].rpartition(":")
+    name, _, method = path[len(prefix) + 1 :].rpartition(":")
     wire = methods.get(method)
     if not name or wire is None:
         return None
