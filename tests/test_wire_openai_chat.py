@@ -19,6 +19,7 @@ from trivet.errors import RequestError
 from trivet.types import (
     Chat,
     Output,
+    Reasoning,
     Sampling,
     Tool,
     ToolChoice,
@@ -224,8 +225,21 @@ def test_stream_options_are_read_and_unknown_ones_kept() -> None:
 
 
 def test_fields_that_only_state_the_default_are_taken() -> None:
-    fields = {"store": False, "service_tier": "auto", "logit_bias": {}, "modalities": ["text"], "user": None}
+    fields = {"store": False, "logit_bias": {}, "modalities": ["text"], "user": None}
     assert parse(**fields).extra == {}
+
+
+def test_effort_and_labels_are_read() -> None:
+    chat = parse(reasoning_effort="xhigh", user="ann", prompt_cache_key="k", service_tier="auto")
+    assert chat.reasoning == Reasoning(effort="xhigh")
+    assert (chat.user, chat.cache_key, chat.service_tier, chat.extra) == ("ann", "k", "auto", {})
+    assert parse(reasoning_effort="utmost").extra == {"reasoning_effort": "utmost"}
+
+
+def test_who_asks_is_read_under_either_name() -> None:
+    assert parse(safety_identifier="ann").user == "ann"
+    both = parse(user="ann", safety_identifier="a1")
+    assert (both.user, both.extra) == ("ann", {"safety_identifier": "a1"})
 
 
 def test_a_field_that_nobody_knows_goes_to_extra_of_what_it_belongs_to() -> None:

@@ -18,6 +18,7 @@ from trivet.types import (
     Chat,
     ChatResponse,
     Choice,
+    Citation,
     Document,
     Image,
     Message,
@@ -115,6 +116,11 @@ def test_what_only_openai_can_resolve_is_an_opaque_part_of_its() -> None:
     assert parse_message(role="assistant", tool_calls=[call]).content == (Opaque(provider="openai", raw=call),)
 
 
+def test_content_of_a_kind_that_some_host_has_added_is_an_opaque_part() -> None:
+    video = {"type": "video_url", "video_url": {"url": "https://example.org/a.mp4"}}
+    assert parse_message(role="user", content=[video]).content == (Opaque(provider="openai", raw=video),)
+
+
 def test_a_refusal_of_an_earlier_turn_is_text_with_a_label() -> None:
     labelled = (Text(text="I can't.", extra={"refusal": True}),)
     assert parse_message(role="assistant", content=None, refusal="I can't.").content == labelled
@@ -144,6 +150,41 @@ def test_calls_may_keep_the_index_that_they_had_in_a_stream() -> None:
     calls = [{"index": i, "id": f"c{i}", "function": {"name": "f", "arguments": "{}"}} for i in range(2)]
     expected = tuple(ToolCall(id=f"c{i}", name="f") for i in range(2))
     assert parse_message(role="assistant", tool_calls=calls).content == expected
+
+
+def test_signed_reasoning_says_by_its_format_whose_it_is() -> None:
+    text = {"type": "reasoning.text", "text": "hm", "signature": "s", "format": "anthropic-claude-v1"}
+    data = {"type": "reasoning.encrypted", "data": "r", "format": "xai-responses-v1"}
+    plain = {"type": "reasoning.text", "text": "so", "signature": "t"}
+    assert parse_message(role="assistant", content="4", reasoning_details=[text, data, plain]).content == (
+        Thinking(text="hm", signature="s", provider="anthropic"),
+        Thinking(redacted="r", provider="xai-responses-v1"),
+        Thinking(text="so", signature="t", provider="openai"),
+        Text(text="4"),
+    )
+
+
+def test_geminis_signature_of_a_call_is_an_empty_thought_before_it() -> None:
+    function = {"name": "f", "arguments": "{}"}
+    signed = {"id": "a", "function": function, "extra_content": {"google": {"thought_signature": "g", "new": 1}}}
+    content = parse_message(role="assistant", tool_calls=[{"id": "b", "function": function}, signed]).content
+    assert content == (
+        ToolCall(id="b", name="f"),
+        Thinking(signature="g", provider="gemini"),
+        ToolCall(id="a", name="f", extra={"extra_content": {"google": {"new": 1}}}),
+    )
+
+
+def test_annotations_are_citations_of_the_turns_text() -> None:
+    annotation = {"type": "url_citation", "url_citation": {"url": "https://a.example", "title": "A"}}
+    cited = Citation(url="https://a.example", title="A", provider="openai", raw=annotation)
+    message = parse_message(role="assistant", content="so", annotations=[annotation])
+    assert (message.content, message.extra) == ((Text(text="so", citations=(cited,)),), {})
+
+
+def test_cache_control_is_a_cache_mark_with_its_lifetime() -> None:
+    text = {"type": "text", "text": "long", "cache_control": {"type": "ephemeral", "ttl": "1h"}}
+    assert parse_message(role="user", content=[text]).content == (Text(text="long", cache=CacheMark(ttl="1h")),)
 
 
 def test_reasoning_details_of_kinds_unknown_here_stay_in_extra() -> None:
@@ -178,7 +219,8 @@ def test_a_cache_breakpoint_is_a_cache_mark_and_one_with_a_lifetime_stays_in_ext
         ([{"role": "assistant"}], "messages[0].content"),
         ([{"role": "assistant", "content": "x", "function_call": {"name": "f"}}], "messages[0].function_call"),
         ([{"role": "user", "content": [{"text": "Hi"}]}], "messages[0].content[0].type"),
-        ([{"role": "user", "content": [{"type": "picture"}]}], "messages[0].content[0].type"),
+        ([{"role": "user", "content": [{"type": "refusal", "refusal": "x"}]}], "messages[0].content[0].type"),
+        ([{"role": "assistant", "content": [{"type": "picture"}]}], "messages[0].content[0].type"),
         ([{"role": "system", "content": [{"type": "image_url"}]}], "messages[0].content[0].type"),
         ([{"role": "user", "content": [{"type": "text", "text": 1}]}], "messages[0].content[0].text"),
         (

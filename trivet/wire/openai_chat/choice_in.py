@@ -88,8 +88,8 @@ class ChoiceIn:
         self._refusals: set[int] = set()
         self._message: Json = {}
         self._extra: Json = {}
-        names = target.quirks.get("reasoning_content", _THINKING)
-        self._names: tuple[str, ...] = (names,) if isinstance(names, str) else tuple(names or _THINKING)
+        name = target.quirks.get("reasoning_content")
+        self._names = (name, *_THINKING) if name else _THINKING  # older servers have the other
 
     def add(self, told: Json, choice: Json) -> Iterator[Delta]:
         """The events for a delta, or a whole message, of this choice."""

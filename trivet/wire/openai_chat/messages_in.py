@@ -2,9 +2,9 @@
 
 A `tool` message is a user's message with a `ToolResult`. A refusal in an assistant's turn is a `Text` whose
 `extra` says `{"refusal": true}`: a label, as the text itself is there. What only OpenAI can resolve or read (file
-ids, calls of custom tools) is an `Opaque` part. Reasoning comes as `reasoning_content`, the extension that
-most compatible servers share, or with its signatures as `reasoning_details`, which is OpenRouter's. Annotations
-become citations of the turn's text.
+ids, calls of custom tools) is an `Opaque` part, and so is content of a kind that some host has added. Annotations
+become citations of the turn's text. Reasoning comes as `reasoning_content`, the extension that most compatible
+servers share, or with its signatures as `reasoning_details`, which is OpenRouter's.
 """
 
 from __future__ import annotations
@@ -170,8 +170,11 @@ def _content(m: Fields, role: str, *, optional: bool = False) -> list[Part]:
 
 
 def _part(p: Fields, role: str) -> Part:
+    whole = dict(p.left)
     path, kind = p.at("type"), p.need("type", str)
     if kind not in _TAKES[role]:
+        if role in ("user", "tool") and kind not in _READERS:
+            return Opaque(provider=PROVIDER, raw=whole)  # `video_url` and its like, which some hosts have
         takes = ", ".join(_TAKES[role])
         raise RequestError(f"{path} is {kind!r}: the content of a message from {role} may have {takes}", field=path)
     return _READERS[kind](p)

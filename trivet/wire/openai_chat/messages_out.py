@@ -222,15 +222,12 @@ def _part(part: Part, where: str, terms: Terms) -> Json:
         written = _audio(part, where, terms)
     elif isinstance(part, Document):
         written = _document(part, where, terms)
-    elif isinstance(part, Opaque) and part.provider == PROVIDER and "type" in part.raw and part.raw["type"] in _OWN:
+    elif isinstance(part, Opaque) and part.provider == PROVIDER and (terms.own or part.raw.get("type") == "file"):
         return dict(part.raw)
     else:
         raise _not_here(part, where, terms)
     terms.need(written["type"], where)
     return terms.merge({**written, **terms.cache(part.cache, where)}, part.extra, where)
-
-
-_OWN = ("file",)  # kinds of opaque content that are this protocol's: a file by its id
 
 
 def _audio(part: Audio, where: str, terms: Terms) -> Json:

@@ -61,9 +61,10 @@ def told(own: Mapping[str, Any], target: Target) -> Json:
     fields |= _streaming(target, options)
     if wanted is not None and "stream_options" not in fields:
         fields["stream_options"] = msgspec.UNSET
-    name, other = target.quirks.get("max_tokens"), "max_completion_tokens"
-    if name is not None and name != other and other in own:
-        fields |= {name: own[other], other: msgspec.UNSET}
+    for ours, quirk in (("max_completion_tokens", "max_tokens"), ("seed", "seed")):
+        theirs = target.quirks.get(quirk, ours)
+        if theirs != ours and ours in own:
+            fields |= {theirs: own[ours], ours: msgspec.UNSET}
     if "messages" in own and ("tool_call_id" in target.quirks or not target.quirks.get("developer_role", True)):
         fields |= _messages_told(msgspec.json.encode(own["messages"]), target)
     return fields
@@ -166,7 +167,7 @@ def _sampling(s: Sampling, terms: Terms) -> Json:
         "top_k": -1 if s.top_k == 0 else s.top_k,  # all of them
         "frequency_penalty": s.frequency_penalty,
         "presence_penalty": s.presence_penalty,
-        "seed": s.seed,
+        terms.quirks.get("seed", "seed"): s.seed,
         "stop": list(s.stop) or None,
         terms.quirks.get("max_tokens", "max_completion_tokens"): s.max_tokens,
         "n": s.n if s.n > 1 else None,

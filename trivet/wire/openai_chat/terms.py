@@ -3,6 +3,7 @@
 `Target.quirks` is how a compatible host differs from OpenAI. All are optional:
 
 - `max_tokens`: its name for the bound, `max_completion_tokens` where it is not given.
+- `seed`: its name for the seed, where it has another.
 - `developer_role`: False where it has no such role; it is told as `system`.
 - `stream_options`: False where it has none, and usage comes, if at all, by itself.
 - `reasoning_content`: the name under which thinking is read and sent (`reasoning_content`, `reasoning`), or None where
