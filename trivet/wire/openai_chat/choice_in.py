@@ -200,7 +200,8 @@ class ChoiceIn:
             yield self._thought_text(plain)
         for item, text in zip(details, texts, strict=True):
             # A signature may come with the whole text once more.
-            again = not twice and (bool(plain) or (bool(item.get("signature")) and text == "".join(self._thought)))
+            ends = bool(item.get("signature")) and not self._signed and text == "".join(self._thought)
+            again = not twice and (bool(plain) or ends)
             if text and not again:
                 yield self._thought_text(text)
             if item.get("data"):
