@@ -10,7 +10,7 @@ from openai.types.responses import FunctionToolParam, ResponseTextConfigParam
 from openai.types.responses.response_create_params import ResponseCreateParamsNonStreaming, StreamOptions
 
 from trivet.errors import RequestError
-from trivet.types import Chat, Output, Sampling, Tool, ToolChoice, system, user
+from trivet.types import Chat, Output, Reasoning, Sampling, Tool, ToolChoice, system, user
 from trivet.wire import Incoming, openai_responses
 
 TOOL = {"type": "function", "name": "weather", "parameters": {"type": "object", "properties": {}}, "strict": True}
@@ -176,7 +176,6 @@ def test_the_source_is_the_body_as_received() -> None:
 def test_fields_that_only_state_the_default_are_taken() -> None:
     chat = parse(
         background=False,
-        service_tier="auto",
         truncation="disabled",
         metadata={},
         reasoning={},
@@ -188,6 +187,25 @@ def test_fields_that_only_state_the_default_are_taken() -> None:
     )
     assert chat.extra == {}
     assert chat.tools[0].extra == {}
+
+
+def test_reasoning_is_read_and_what_is_not_known_of_it_stays_in_its_extra() -> None:
+    assert parse(reasoning={"effort": "low", "summary": "auto"}).reasoning == Reasoning(effort="low", summary="auto")
+    unknown = {"effort": "extreme", "summary": "poem", "mode": "pro"}
+    assert parse(reasoning=unknown).reasoning == Reasoning(extra=unknown)
+    assert parse(reasoning={"effort": None}).reasoning is None
+
+
+def test_the_labels_are_read() -> None:
+    chat = parse(safety_identifier="ann", prompt_cache_key="k", service_tier="auto")
+    assert (chat.user, chat.cache_key, chat.service_tier, chat.extra) == ("ann", "k", "auto", {})
+
+
+def test_the_older_name_of_who_asks_is_read_too_and_kept_where_it_says_something_else() -> None:
+    assert parse(user="ann").user == "ann"
+    assert parse(user="ann", safety_identifier="ann").extra == {}
+    both = parse(user="ann", safety_identifier="x")
+    assert (both.user, both.extra) == ("x", {"user": "ann"})
 
 
 @pytest.mark.parametrize("store", [True, False, None])

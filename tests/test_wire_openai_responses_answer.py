@@ -15,6 +15,7 @@ from trivet.types import (
     Chat,
     ChatResponse,
     Choice,
+    Citation,
     Image,
     Message,
     Opaque,
@@ -33,6 +34,8 @@ USAGE = Usage(
 )
 SEARCH = {"type": "web_search_call", "id": "ws_1", "status": "completed", "action": {"type": "search", "query": "x"}}
 CITATION = {"type": "url_citation", "start_index": 0, "end_index": 1, "title": "t", "url": "http://x"}
+CITED = Citation(url="http://x", title="t", start=0, end=1, provider="openai", raw=CITATION)
+FOREIGN = Citation(title="d", quote="q", provider="anthropic", raw={"type": "char_location"})
 TOOL = {"type": "function", "name": "f", "parameters": {"type": "object"}, "strict": True}
 
 
@@ -161,7 +164,7 @@ def test_every_part_is_an_item_in_its_place() -> None:
             Thinking(text="", signature="t"),
             Thinking(redacted="d"),
             Opaque(provider="openai", raw=SEARCH),
-            Text(text="x", extra={"annotations": [CITATION], "phase": "commentary"}),
+            Text(text="x", citations=(CITED,), extra={"phase": "commentary"}),
             ToolCall(id="c1", name="f", arguments='{"a":'),
         )
     )
@@ -196,6 +199,29 @@ def test_every_part_is_an_item_in_its_place() -> None:
             "call_id": "c1",
             "name": "f",
             "arguments": '{"a":',
+        },
+    ]
+
+
+def test_a_signature_that_is_not_openais_says_whose_it_is() -> None:
+    said = (Thinking(text="hm", signature="s", provider="gemini"), Thinking(redacted="d", provider="anthropic"))
+    told = [item["encrypted_content"] for item in whole(response(*said))["output"]]
+    assert told == ["trivet:gemini:s", "trivet:anthropic:d"]
+
+
+def test_a_citation_that_is_not_openais_has_an_address_or_its_providers_own_words() -> None:
+    cited = (Citation(url="http://y", provider="gemini"), FOREIGN)
+    body = json.loads(renderer().whole(response(Text(text="word", citations=cited))))
+    assert body["output"][0]["content"][0]["annotations"] == [
+        {"type": "url_citation", "start_index": 0, "end_index": 4, "title": "http://y", "url": "http://y"},
+        {
+            "type": "file_citation",
+            "file_id": "",
+            "filename": "d",
+            "index": 4,
+            "quote": "q",
+            "provider": "anthropic",
+            "raw": {"type": "char_location"},
         },
     ]
 
@@ -266,10 +292,10 @@ def test_a_refused_request_is_a_bad_request_of_the_sdk_that_names_the_field() ->
 
 def test_an_answer_sent_back_as_the_client_got_it_is_read_as_it_was() -> None:
     content = (
-        Thinking(text="hm", signature="s"),
-        Thinking(text="", signature="t"),
-        Thinking(redacted="d"),
-        Text(text="x", extra={"phase": "commentary"}),
+        Thinking(text="hm", signature="s", provider="openai"),
+        Thinking(text="", signature="t", provider="gemini"),
+        Thinking(redacted="d", provider="anthropic"),
+        Text(text="x", citations=(CITED, FOREIGN), extra={"phase": "commentary"}),
         Text(text="No.", extra={"refusal": True}),
         ToolCall(id="c1", name="f", arguments='{"a": '),
     )

@@ -28,6 +28,7 @@ from trivet.types import (
     Chat,
     ChatResponse,
     Choice,
+    Citation,
     Document,
     Image,
     Message,
@@ -39,6 +40,7 @@ from trivet.types import (
     ToolResult,
     assistant,
     check,
+    replace,
     system,
     user,
 )
@@ -138,14 +140,32 @@ def test_reasoning_keeps_what_its_provider_needs_back() -> None:
     thought = [{"type": "reasoning_text", "text": "abc"}]
     reasoning = {"type": "reasoning", "id": "rs_1", "summary": said}
     assert item(reasoning) == Thinking(text="a\n\nb")
-    assert item(reasoning | {"encrypted_content": "e"}) == Thinking(text="a\n\nb", signature="e")
-    assert item(reasoning | {"summary": [], "encrypted_content": "e"}) == Thinking(redacted="e")
+    assert item(reasoning | {"encrypted_content": "e"}) == Thinking(text="a\n\nb", signature="e", provider="openai")
+    hidden = reasoning | {"summary": [], "encrypted_content": "e"}
+    assert item(hidden) == Thinking(redacted="e", provider="openai")
+    other = hidden | {"encrypted_content": "trivet:gemini:e"}
+    assert item(other) == Thinking(redacted="e", provider="gemini")
     assert item(reasoning | {"summary": [], "content": thought}) == Thinking(text="abc")
     assert item(reasoning | {"content": thought}) == Thinking(text="abc", extra={"summary": said})
 
 
 def test_a_refusal_is_a_text_with_a_label() -> None:
     assert part({"type": "refusal", "refusal": "No."}, "assistant") == Text(text="No.", extra={"refusal": True})
+
+
+def test_the_annotations_of_a_text_are_citations() -> None:
+    told = {"type": "url_citation", "url": "http://x", "title": "t", "start_index": 0, "end_index": 1}
+    file = {"type": "file_citation", "file_id": "f", "filename": "a.pdf", "index": 3}
+    theirs = file | {"filename": "", "provider": "anthropic", "raw": {"type": "char_location"}}
+    text = {"type": "output_text", "text": "x", "annotations": [told, file, theirs]}
+    assert part(text, "assistant") == Text(
+        text="x",
+        citations=(
+            Citation(url="http://x", title="t", start=0, end=1, provider="openai", raw=told),
+            Citation(title="a.pdf", provider="openai", raw=file),
+            Citation(provider="anthropic", raw={"type": "char_location"}),
+        ),
+    )
 
 
 def test_the_phase_of_a_message_stays_with_its_texts() -> None:
@@ -344,6 +364,7 @@ def items(draw: st.DrawFn) -> Pair:
     if kind == "reasoning":
         said = draw(st.booleans())
         thought = Thinking(text=text, signature=name) if said else Thinking(redacted=name)
+        thought = replace(thought, provider="openai")
         summary = [{"type": "summary_text", "text": text}] if said else []
         return {"type": kind, "id": id, "summary": summary, "encrypted_content": name}, assistant(thought)
     if kind == "call":

@@ -14,10 +14,11 @@ from openai.types.responses import ResponseStreamEvent
 from pydantic import TypeAdapter
 
 from tests.openai_in_memory import InMemory
-from trivet.errors import RateLimitError, RequestError, TransportError, TrivetError
+from trivet.errors import RateLimitError, RequestError, TransportError, TrivetError, UnsupportedError
 from trivet.types import (
     ChatResponse,
     Choice,
+    Citation,
     Done,
     Event,
     Image,
@@ -33,6 +34,7 @@ from trivet.types import (
     ToolCallDelta,
     Usage,
     UsageUpdate,
+    WholePart,
     assistant,
     replace,
 )
@@ -44,6 +46,7 @@ USAGE = Usage(
 )
 SEARCH = {"type": "web_search_call", "id": "ws_1", "status": "completed", "action": {"type": "search", "query": "x"}}
 CITATION = {"type": "url_citation", "start_index": 0, "end_index": 1, "title": "t", "url": "http://x"}
+CITED = Citation(url="http://x", title="t", start=0, end=1, provider="openai", raw=CITATION)
 EVENTS: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
 
 
@@ -226,7 +229,7 @@ def test_a_model_that_answers_all_at_once_is_streamed_too() -> None:
     answer = response(
         Thinking(text="hm", signature="s"),
         Opaque(provider="openai", raw=SEARCH),
-        Text(text="x", extra={"annotations": [CITATION]}),
+        Text(text="x", citations=(CITED,)),
         Text(text="No.", extra={"refusal": True}),
         ToolCall(id="c1", name="f", arguments='{"a":1}'),
         logprobs=(token,),
@@ -272,6 +275,35 @@ def test_a_server_tools_item_is_told_at_the_end_or_is_an_error() -> None:
     assert [i["type"] for i in after[-1]["response"]["output"]] == ["message", "web_search_call"]
     before = stream(TextDelta(text="x"), Done(response=response(opaque, "x")))
     assert types(before)[-2:] == ["error", "failed"]
+
+
+def test_a_server_tools_item_is_told_where_it_comes() -> None:
+    opaque = Opaque(provider="openai", raw=SEARCH)
+    events = stream(
+        ThinkingDelta(text="hm"),
+        WholePart(value=opaque, part=1),
+        TextDelta(text="x", part=2),
+        Done(response=response(Thinking(text="hm"), opaque, "x")),
+    )
+    assert [e["item"]["type"] for e in events if "item" in e] == [
+        *("reasoning", "reasoning", "web_search_call", "web_search_call", "message", "message"),
+    ]
+    assert [i["type"] for i in events[-1]["response"]["output"]] == ["reasoning", "web_search_call", "message"]
+
+
+def test_a_piece_that_the_protocol_cannot_carry_is_refused() -> None:
+    with pytest.raises(UnsupportedError):
+        renderer().event(WholePart(value=Image(url="http://x")))
+
+
+def test_citations_are_told_at_the_end_of_their_text() -> None:
+    events = stream(
+        TextDelta(text="x"), TextDelta(text="", citations=(CITED,)), Done(response=response(Text(text="x")))
+    )
+    assert types(events)[4:8] == [
+        *("output_text.delta", "output_text.annotation.added", "output_text.done", "content_part.done"),
+    ]
+    assert events[5]["annotation"] == CITATION
 
 
 def test_a_part_that_the_protocol_cannot_carry_is_an_error_and_does_not_vanish() -> None:

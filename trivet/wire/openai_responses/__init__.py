@@ -1,7 +1,18 @@
 """OpenAI's Responses."""
 
+from collections.abc import Mapping
+
+from trivet.errors import TrivetError
+from trivet.wire import Target, openai_errors
 from trivet.wire.openai_errors import error
+from trivet.wire.openai_responses.answer_in import Reader
 from trivet.wire.openai_responses.answer_out import Renderer
 from trivet.wire.openai_responses.request_in import PROTOCOL, parse
+from trivet.wire.openai_responses.request_out import told, write
 
-__all__ = ["PROTOCOL", "Renderer", "error", "parse"]
+__all__ = ["PROTOCOL", "Reader", "Renderer", "error", "parse", "read_error", "told", "write"]
+
+
+def read_error(status: int, headers: Mapping[str, str], body: bytes, target: Target) -> TrivetError:
+    """The provider's answer with a status of 400 or more. `headers` by lower-case name."""
+    return openai_errors.read_error(status, headers, body, target, protocol=PROTOCOL)

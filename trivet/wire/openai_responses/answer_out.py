@@ -32,11 +32,13 @@ from trivet.types import (
     ToolCall,
     ToolCallDelta,
     Usage,
+    WholePart,
+    assistant,
 )
 from trivet.wire import Incoming, openai_errors, sse
 from trivet.wire.carry import check_parts, last_opaque
 from trivet.wire.ids import fresh_id
-from trivet.wire.in_turn import Delta, Finished, InTurn
+from trivet.wire.in_turn import Delta, Finished, InTurn, Step
 from trivet.wire.openai_responses.items_in import PROVIDER
 from trivet.wire.openai_responses.items_out import (
     Item,
@@ -92,6 +94,7 @@ class Renderer:
         self._open: Item | None = None  # the one that is being told
         self._logprobs: list[TokenLogprob] = []  # of it
         self._said = False  # whether its summary, or its arguments, have begun
+        self._opaque = 0  # how many parts that come in one piece have been told
 
     def whole(self, response: Response) -> bytes:
         """The JSON body. Raises `UnsupportedError` for a part that the protocol cannot carry."""
@@ -110,7 +113,7 @@ class Renderer:
         """The bytes for one event; those of `Done` end the stream. Nothing is sent before the first content."""
         if isinstance(event, Start):
             self._name(event.model, event.id)
-        elif isinstance(event, Delta):
+        elif isinstance(event, Step):
             return self._tell(self._parts.add(event))
         elif isinstance(event, Done):
             return self._end(event.response)
@@ -143,15 +146,23 @@ class Renderer:
             "response.in_progress", response=response
         )
 
-    def _tell(self, steps: list[Delta | Finished], last: str = "completed") -> bytes:
+    def _tell(self, steps: list[Step | Finished], last: str = "completed") -> bytes:
         """What `InTurn` has let through. `last` is the status of the item that ends it all."""
         out = b""
         for i, step in enumerate(steps):
             if isinstance(step, Delta):
                 out += self._delta(step)
+            elif isinstance(step, WholePart):
+                out += self._whole_part(step.value)
             else:
                 out += self._close(step, last if i == len(steps) - 1 else "completed")
         return out
+
+    def _whole_part(self, part: Part) -> bytes:
+        """Raises `UnsupportedError` for one that the protocol cannot carry."""
+        check_parts(assistant(part), PROTOCOL_NAME, PROVIDER)
+        self._opaque += 1
+        return self._begin() + self._all_at_once(part, "completed", ())
 
     def _delta(self, delta: Delta, kind: str = "output_text") -> bytes:
         """A piece of an item, and before its first piece the item's start. A text is of one of two kinds."""
@@ -161,6 +172,8 @@ class Renderer:
             self._logprobs += delta.logprobs
             if start:
                 start += self._piece("response.content_part.added", content_index=0, part=empty_content(kind))
+            if not delta.text and delta.citations:  # they are told at the end
+                return start
             return start + self._piece(f"response.{kind}.delta", content_index=0, delta=delta.text, **logprobs)
         if isinstance(delta, ToolCallDelta):
             start = self._start(ToolCall(id=delta.id or "", name=delta.name or ""))
@@ -239,11 +252,13 @@ class Renderer:
         return out + self._event(f"response.{whole['status']}", response=whole)
 
     def _untold(self, choice: Choice) -> list[Part]:
-        """The parts that the stream has not told: all of them where it had no deltas, else the opaque ones at the
-        end. Raises `UnsupportedError` where one of those should have come before what was told."""
+        """The parts that the stream has not told: all of them where it had no deltas, else, where it told none of
+        them, the opaque ones at the end. Raises `UnsupportedError` where one of those should have come before."""
         check_parts(choice.message, PROTOCOL_NAME, PROVIDER)
         parts = list(choice.message.content)
-        return last_opaque(parts) if self._begun else parts
+        if not self._begun:
+            return parts
+        return [] if self._opaque else last_opaque(parts)
 
     def _all_at_once(self, part: Part, status: str, logprobs: tuple[TokenLogprob, ...]) -> bytes:
         if isinstance(part, Opaque):

@@ -18,8 +18,11 @@ from trivet.types import Document, Image, Message, Opaque, Part, Text, Thinking,
 from trivet.wire.data_url import is_data_url, read_base64, read_data_url
 from trivet.wire.fields import Fields, drop_defaults
 from trivet.wire.openai import read_cache_mark
+from trivet.wire.openai_responses.citations import citation
+from trivet.wire.thinking import untag
 
-PROVIDER = "openai"  # whose opaque parts these are
+PROVIDER = "openai"  # whose opaque parts and signatures these are
+LABELS = ("refusal", "phase", "summary")  # what is put into a part's `extra` here, and has a place of its own in items
 
 _INPUTS = ("input_text", "input_image", "input_file")
 # The kinds of content that a role's message takes. Clients write an earlier answer as either kind of text.
@@ -109,10 +112,12 @@ def _reasoning(item: Fields) -> Thinking:
     encrypted, raw = item.take("encrypted_content", str), item.left.get("summary")
     summary = [_piece(s, "summary_text") for s in item.objects("summary")]
     content = [_piece(s, "reasoning_text") for s in item.objects("content")]
+    signature, provider = (None, None) if encrypted is None else untag(encrypted, PROVIDER)
     if encrypted is not None and not summary and not content:
-        return Thinking(redacted=encrypted, extra=item.rest())
+        return Thinking(redacted=signature, provider=provider, extra=item.rest())
     extra = {"summary": raw, **item.rest()} if summary and content else item.rest()
-    return Thinking(text="\n\n".join(content or summary), signature=encrypted, extra=extra)
+    text = "\n\n".join(content or summary)
+    return Thinking(text=text, signature=signature, provider=provider, extra=extra)
 
 
 def _piece(s: Fields, kind: str) -> str:
@@ -156,9 +161,9 @@ def _part(p: Fields, role: str) -> Part:
 
 
 def _text(p: Fields) -> Text:
-    drop_defaults(p, {"annotations": []})
     p.take("logprobs", list[Any])
-    return Text(text=p.need("text", str), cache=read_cache_mark(p), extra=p.rest())
+    citations = tuple(citation(a.left, PROVIDER) for a in p.objects("annotations"))
+    return Text(text=p.need("text", str), citations=citations, cache=read_cache_mark(p), extra=p.rest())
 
 
 def _refusal(p: Fields) -> Text:

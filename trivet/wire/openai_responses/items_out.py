@@ -11,9 +11,11 @@ from typing import Any
 
 from trivet.types import Opaque, Part, Text, Thinking, TokenLogprob, ToolCall
 from trivet.wire.openai import LOWEST_LOGPROB
+from trivet.wire.openai_responses.citations import annotation
+from trivet.wire.openai_responses.items_in import LABELS, PROVIDER
+from trivet.wire.thinking import tag
 
 Item = dict[str, Any]
-_OURS = ("refusal", "phase", "summary")  # what `openai_responses_items` has put into a part's `extra`
 
 
 def write_item(part: Part, id: str, status: str, logprobs: Sequence[TokenLogprob] = ()) -> Item:
@@ -25,7 +27,7 @@ def write_item(part: Part, id: str, status: str, logprobs: Sequence[TokenLogprob
         phase = {"phase": part.extra["phase"]} if "phase" in part.extra else {}
         return {**empty_item(part, id), **phase, "status": status, "content": [_content(part, logprobs)]}
     if isinstance(part, Thinking):
-        return {**empty_item(part, id), **_extra(part), **_thought(part)}
+        return {**empty_item(part, id), **_extra(part), **thought(part, PROVIDER)}
     assert isinstance(part, ToolCall)
     call = {"status": status, "call_id": part.id, "name": part.name, "arguments": part.arguments}
     return {**empty_item(part, id), **_extra(part), **call}
@@ -58,21 +60,23 @@ def write_logprobs(tokens: Sequence[TokenLogprob]) -> list[Item]:
 
 
 def _extra(part: Part) -> Item:
-    return {k: v for k, v in part.extra.items() if k not in _OURS}
+    return {k: v for k, v in part.extra.items() if k not in LABELS}
 
 
 def _content(part: Text, logprobs: Sequence[TokenLogprob]) -> Item:
     if part.extra.get("refusal"):
         return {**_extra(part), "type": "refusal", "refusal": part.text}
-    text = {"type": "output_text", "text": part.text, "logprobs": write_logprobs(logprobs)}
-    return {"annotations": [], **_extra(part), **text}
+    told = [annotation(c, part.text, PROVIDER) for c in part.citations]
+    text = {"type": "output_text", "text": part.text, "annotations": told, "logprobs": write_logprobs(logprobs)}
+    return {**_extra(part), **text}
 
 
-def _thought(part: Thinking) -> Item:
-    """Even an empty thought has a summary, of an empty text: without any, the item is one that nobody can read."""
+def thought(part: Thinking, family: str) -> Item:
+    """A reasoning item's summary, content and signature, for `family`. Even an empty thought has a summary, of an empty
+    text: without any, the item is one that nobody can read."""
     if part.redacted is not None:
-        return {"summary": [], "encrypted_content": part.redacted}
-    signed = {} if part.signature is None else {"encrypted_content": part.signature}
+        return {"summary": [], "encrypted_content": tag(part.redacted, part.provider, family)}
+    signed = {} if part.signature is None else {"encrypted_content": tag(part.signature, part.provider, family)}
     if "summary" in part.extra:
         content = [{"type": "reasoning_text", "text": part.text}]
         return {"summary": part.extra["summary"], "content": content, **signed}

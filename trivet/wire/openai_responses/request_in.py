@@ -1,4 +1,4 @@
-"""OpenAI's Responses, as a server: a client's request read, and (`openai_responses_answer`) its answer written.
+"""OpenAI's Responses, as a server: a client's request read.
 
 Read in full: every field of the protocol is a field of `Chat`, stands in `extra` for a model that knows it, or is
 refused here. No response is stored: every answer says `store: false`, whatever the request says of `store`, whose
@@ -8,10 +8,10 @@ default is true. What builds on a store (`previous_response_id`, `conversation`,
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 from trivet.errors import RequestError
-from trivet.types import Chat, Output, Sampling, Source, Tool, ToolChoice, replace, system
+from trivet.types import Chat, Effort, Output, Reasoning, Sampling, Source, Tool, ToolChoice, replace, system
 from trivet.wire import Incoming
 from trivet.wire.fields import Fields, drop_defaults, read_object, rest
 from trivet.wire.openai_responses.items_in import read_input
@@ -22,14 +22,14 @@ __all__ = ["PROTOCOL", "parse"]
 PROTOCOL = "openai-responses"
 _DEFAULTS = {
     "background": False,
-    "service_tier": "auto",
     "truncation": "disabled",
     "metadata": {},
-    "reasoning": {},
 }
+_EFFORTS = get_args(Effort)
+_SUMMARIES = ("auto", "concise", "detailed")
 _ELSEWHERE = ("previous_response_id", "conversation", "prompt")  # where there may be an input that is not here
-_LOGPROBS = "message.output_text.logprobs"
-_ENCRYPTED = "reasoning.encrypted_content"  # ours are always there where a model gave any
+LOGPROBS = "message.output_text.logprobs"
+ENCRYPTED = "reasoning.encrypted_content"  # ours are always there where a model gave any
 
 
 def parse(body: bytes) -> Incoming:
@@ -51,7 +51,11 @@ def parse(body: bytes) -> Incoming:
         tools=tools,
         tool_choice=_tool_choice(data, tools),
         output=_output(data),
+        reasoning=_reasoning(data),
         sampling=sampling,
+        user=_user(data),
+        cache_key=data.take("prompt_cache_key", str),
+        service_tier=data.take("service_tier", str),
         source=Source(protocol=PROTOCOL, body=body),
         extra=data.rest(),  # last: what nothing above has taken
     )
@@ -70,14 +74,14 @@ def _stream(data: Fields) -> bool:
 
 def _sampling(data: Fields) -> Sampling:
     include = data.take("include", list[str], [])
-    if others := [i for i in include if i not in (_LOGPROBS, _ENCRYPTED)]:
+    if others := [i for i in include if i not in (LOGPROBS, ENCRYPTED)]:
         data.left["include"] = others
     top = data.take("top_logprobs", int)
     values = {
         "max_tokens": data.take("max_output_tokens", int),
         "temperature": data.take("temperature", float),
         "top_p": data.take("top_p", float),
-        "logprobs": (top or 0) if top or _LOGPROBS in include else None,
+        "logprobs": (top or 0) if top or LOGPROBS in include else None,
     }
     return bounded(values, {"max_tokens": "max_output_tokens", "logprobs": "top_logprobs"})
 
@@ -105,6 +109,24 @@ def _output(data: Fields) -> Output | None:
     if left := rest(text, format=form):
         data.left["text"] = left
     return output
+
+
+def _reasoning(data: Fields) -> Reasoning | None:
+    """A level, or a kind of summary, that is not known here is for a model that knows it: it stands in `extra`."""
+    r = data.object("reasoning")
+    if r is None or not r.rest():
+        return None
+    effort: Any = r.take("effort", str) if r.left.get("effort") in _EFFORTS else None
+    summary: Any = r.take("summary", str) if r.left.get("summary") in _SUMMARIES else None
+    return Reasoning(effort=effort, summary=summary, extra=r.rest())
+
+
+def _user(data: Fields) -> str | None:
+    """Who asks: `safety_identifier`, or its older name. Where the two differ, the older one is left for `extra`."""
+    older, user = data.take("user", str), data.take("safety_identifier", str)
+    if older is not None and user is not None and older != user:
+        data.left["user"] = older
+    return older if user is None else user
 
 
 # --- tools -----------------------------------------------------------------------------------------------------
