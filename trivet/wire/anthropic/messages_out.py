@@ -91,19 +91,17 @@ def _turns(numbered: list[tuple[Message, str]]) -> list[tuple[Message, str]]:
     """Messages in which a turn's results stand together, and first."""
     out: list[tuple[Message, str]] = []
     for message, path in numbered:
-        last = out[-1][0] if out else None
-        if last is not None and _belongs(message, last):
-            out[-1] = (replace(last, content=last.content + message.content), out[-1][1])
-        else:
-            out.append((message, path))
+        if any(_is_result(p) for p in message.content):
+            while out and _go_together(out[-1][0], message):
+                before, path = out.pop()
+                message = replace(before, content=before.content + message.content)
+        out.append((message, path))
     return [(_results_first(message), path) for message, path in out]
 
 
-def _belongs(message: Message, last: Message) -> bool:
-    """Whether a message with results goes on with the user's turn before it."""
-    if message.role != "user" or last.role != "user" or message.extra or last.extra or message.name or last.name:
-        return False
-    return any(_is_result(p) for p in message.content)
+def _go_together(one: Message, other: Message) -> bool:
+    """Whether these are one user's, with nothing said of either that could not be said of both."""
+    return all(m.role == "user" and not m.extra and m.name is None for m in (one, other))
 
 
 def _results_first(message: Message) -> Message:

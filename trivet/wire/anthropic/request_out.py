@@ -165,12 +165,12 @@ def _thinking(asked: Reasoning, words: Words) -> Json:
     if budget:
         if budget < _LEAST_BUDGET:
             raise UnsupportedError(
-                f"the budget for thinking is {budget} tokens, and Anthropic's messages take {_LEAST_BUDGET} at least",
+                f"budget_tokens for thinking is {budget}, and Anthropic's messages take {_LEAST_BUDGET} at least",
                 field="budget_tokens",
             )
         body = {"type": "enabled", "budget_tokens": budget}
     elif asked.effort == "none" or asked.adaptive is False or budget == 0:
-        return words.merged({"type": "disabled"}, asked.extra, "thinking")
+        return words.merged({"type": "disabled"}, asked.extra, "reasoning")
     elif asked.adaptive or asked.summary is not None:
         body = {"type": "adaptive"}
     if asked.summary in ("concise", "detailed"):
@@ -180,7 +180,7 @@ def _thinking(asked: Reasoning, words: Words) -> Json:
         )
     if asked.summary is not None:
         body["display"] = "omitted" if asked.summary == "omitted" else "summarized"
-    return words.merged(body, asked.extra, "thinking")
+    return words.merged(body, asked.extra, "reasoning")
 
 
 def _output_config(request: Conversation) -> Json:
@@ -202,7 +202,7 @@ def _format(output: Output) -> Json:
     """A name and a description, which OpenAI has for the schema, become its title and description."""
     if output.schema is None:
         raise UnsupportedError(
-            "the output is to be any JSON object, and Anthropic's messages hold only to a schema: send one",
+            "response_format asks for any JSON object, and Anthropic's messages hold only to a schema: send one",
             field="response_format",
         )
     about = {"title": output.name, "description": output.description}
