@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 
 import msgspec
 
+from trivet.errors import UnsupportedError
 from trivet.types import Request, Source, replace
 from trivet.wire import Back, Target
 
@@ -49,7 +50,11 @@ def body(request: Request, target: Target, wire: Back) -> bytes:
 
 def _changed(after: Request, before: Request, own: _Object, target: Target, wire: Back) -> tuple[_Object, _Object]:
     """The client's fields without those that are gone, and the fields that are new or different."""
-    new, old = wire.write(after, target), wire.write(before, target)
+    new = wire.write(after, target)
+    try:
+        old = wire.write(before, target)
+    except UnsupportedError:  # what cannot be sent is what was taken out
+        old = {}
     kept = {name: value for name, value in own.items() if name in new or name not in old}
     return kept, {n: _merged(own.get(n), old.get(n), v) for n, v in new.items() if n not in old or old[n] != v}
 
