@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -118,6 +118,13 @@ def start_fakes(*args: str) -> Process:
     return _started([sys.executable, str(Path(__file__).with_name("serve_fakes.py")), *args], None, None)
 
 
+def start_script(
+    script: Path, *args: str, env: Mapping[str, str] | None = None, cwd: str | os.PathLike[str] | None = None
+) -> Process:
+    """`python SCRIPT ARGS`, listening: a server over what the script has exchanged."""
+    return _started([sys.executable, str(script), *args], env, cwd)
+
+
 def _started(command: list[str], env: Mapping[str, str] | None, cwd: str | os.PathLike[str] | None) -> Process:
     process = Process(command, env, cwd)
     try:
@@ -141,6 +148,12 @@ class Fakes:
 
     def names(self) -> tuple[str, ...]:
         return tuple(self.models)
+
+    def hosted(self) -> dict[str, Any]:
+        return {}
+
+    def found(self, names: Iterable[str]) -> None:
+        pass
 
     def model(self, name: str | None = None, *, paths: bool = True, task: str = "chat") -> Model:
         self.asked = {"name": name, "paths": paths, "task": task}

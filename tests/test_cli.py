@@ -161,7 +161,7 @@ def test_config_check_says_what_a_file_amounts_to(capsys: Printed, tmp_path: Pat
 def test_config_check_follows_every_name_and_tells_each_error(capsys: Printed, tmp_path: Path) -> None:
     path = tmp_path / "x.toml"
     path.write_text(
-        '[providers.p]\nkind = "openai"\n[models.a]\nuse = ["smollm2"]\n[models.b]\nuse = ["local/smollm2"]\n'
+        '[providers.p]\nkind = "opnai"\n[models.a]\nuse = ["smollm2"]\n[models.b]\nuse = ["local/smollm2"]\n'
     )
     assert main(["config", "check", str(path)]) == 1
     out, err = capsys.readouterr()
@@ -169,7 +169,7 @@ def test_config_check_follows_every_name_and_tells_each_error(capsys: Printed, t
     assert "a -> wrong, see below" in out
     assert "b -> local/smollm2" in out
     assert f"trivet: {path}: [models.a] use: No model is named 'smollm2'. Did you mean 'local/smollm2'?\n" in err
-    assert "there is no provider of kind 'openai' yet" in err
+    assert f"trivet: {path}: [providers.p] kind: there is no kind of provider 'opnai'. Did you mean 'openai'?\n" in err
 
 
 def test_config_check_tells_a_file_that_is_wrong(capsys: Printed, tmp_path: Path) -> None:
@@ -227,7 +227,7 @@ def test_every_command_declares_itself(capsys: Printed) -> None:
         main(["--help"])
     out = capsys.readouterr().out
     for command in COMMANDS:
-        assert re.search(rf"^    {command} ", out, re.MULTILINE)
+        assert re.search(rf"^    {command}\s", out, re.MULTILINE)
 
 
 # --- as processes ------------------------------------------------------------------------------------------

@@ -230,18 +230,20 @@ class Runtime:
             raise ConfigError(f"{where}: embedded models are configured in [local].")
         make: Any = registry.load(kind)  # each class says itself what settings it takes
         if make is None:
-            raise ConfigError(f"{where} kind: {self._no_kind(kind)}")
+            raise ConfigError(f"{where} {self._no_kind(settings.kind if settings else None)}")
         if name == "local":
             local: Provider = make(self.config.local)
             return local
         provider: Provider = make(settings or ProviderSettings(), name=name)
         return provider
 
-    def _no_kind(self, kind: str) -> str:
+    def _no_kind(self, kind: str | None) -> str:
         hosts = [name for name in self.kinds if name != "local"]
+        there = f"There are: {', '.join(hosts) or 'none'}."
+        if kind is None:
+            return f"has no kind, and is not called like one. {there}"
         meant = nearest(kind, hosts)
-        hint = f"Did you mean {meant!r}?" if meant else f"There are: {', '.join(hosts) or 'none'}."
-        return f"there is no kind of provider {kind!r}. {hint}"
+        return f"kind: there is no kind of provider {kind!r}. {f'Did you mean {meant!r}?' if meant else there}"
 
     def _names_of(self, provider: str) -> tuple[str, ...]:
         """What a provider lists; nothing where it is configured wrongly, which `problems` tells."""

@@ -51,15 +51,27 @@ def _lists(host: Host, name: str) -> bool:
         return True
     if ":" in name and not name.startswith("ft:"):
         return False  # a tag of Ollama's, `deepseek-r1:7b`, which the patterns of the data would take for the maker's
-    return any(_has(entry, name) and not any(_has(e, name) for e in _behind(entry)) for entry in _entries(host.url))
+    return any(_has(entry, name) and not any(_owns(e, name) for e in _behind(entry)) for entry in _entries(host.url))
 
 
 def _makes(host: Host, name: str) -> bool:
-    return any(entry.model_match is not None and entry.model_match.is_match(name) for entry in _entries(host.url))
+    return any(_forms(entry, name) for entry in _entries(host.url))
+
+
+def _owns(entry: Any, name: str) -> bool:
+    return _forms(entry, name) or _has(entry, name)
+
+
+def _forms(entry: Any, name: str) -> bool:
+    """Whether names of this form are the entry's own."""
+    return entry.model_match is not None and bool(entry.model_match.is_match(name))
 
 
 def _has(entry: Any, name: str) -> bool:
-    """Whether the entry itself has the model, without those that it falls back on."""
+    """Whether the entry itself has the model, without those that it falls back on. A name with a slash has to be there
+    as it is: some patterns look for `claude-opus-4-7` anywhere, behind any misspelt provider."""
+    if "/" in name:
+        return any(model.id == name for model in entry.models)
     return entry.find_model(name) is not None
 
 

@@ -53,14 +53,26 @@ def _found(runtime: Runtime, problems: dict[str, TrivetError]) -> Iterator[str]:
     yield f"  [server]     {server.host}:{server.port}, {keys}"
     changed = [f"{f} = {v}" for f in local.__struct_fields__ if (v := getattr(local, f)) is not None]
     yield f"  [local]      {', '.join(changed)}"
-    for name, provider in config.providers.items():
-        where = _state(problems, "providers", name) or provider.base_url or provider.kind or name
-        yield f"  [providers]  {name}: {where}"
+    for name in config.providers:
+        yield f"  [providers]  {name}: {_state(problems, 'providers', name) or _provider(runtime, name)}"
     for name, model in config.models.items():
         yield f"  [models]     {name} -> {_state(problems, 'models', name) or _meaning(model)}"
     for name in runtime.names():
         if name not in config.models:
             yield f"  as it is     {name}"
+
+
+def _provider(runtime: Runtime, name: str) -> str:
+    """`anthropic at https://api.anthropic.com, its key is set`."""
+    from trivet.providers import discover
+
+    provider = runtime.provider(name)
+    assert provider is not None  # it has a table
+    key, variable = discover.key(provider), discover.key_variable(provider)
+    missing = f"no key yet: set {variable}, or write api_key" if variable else "no key yet: write api_key"
+    said = {"set": "its key is set", "missing": missing, "not needed": "needs no key"}[key]
+    kind, base = runtime.config.providers[name].kind or name, discover.base(provider)
+    return f"{kind} at {base}, {said}" if base else f"{kind}, {said}"
 
 
 def _state(problems: dict[str, TrivetError], table: str, name: str) -> str | None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
+from trivet.cli import table
 from trivet.cli.pull import folder
 
 
@@ -30,12 +30,10 @@ def run(args: argparse.Namespace) -> int:
     rows = listed(folder(args.config))
     if args.json:
         print(json.dumps(rows, indent=2))
-    elif sys.stdout.isatty():
-        _table(rows)
     else:
-        print("\t".join(COLUMNS))
-        for row in rows:
-            print("\t".join(_cell(row, column) for column in COLUMNS))
+        cells = [[_cell(row, column) for column in COLUMNS] for row in rows]
+        colours = ["green" if row["here"] else "red" if row["problem"] else "yellow" for row in rows]
+        table.show(COLUMNS, cells, colours, right=("size",))
     return 0
 
 
@@ -123,19 +121,3 @@ def _cell(row: dict[str, Any], column: str) -> str:
     if value is None:
         return "-"
     return f"{value / 1e6:,.1f} MB" if column == "size" else str(value)
-
-
-def _table(rows: list[dict[str, Any]]) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=box.SIMPLE_HEAD)
-    for column in COLUMNS:
-        table.add_column(column, overflow="fold", justify="right" if column == "size" else "left")
-    for row in rows:
-        cells = [Text(_cell(row, column)) for column in COLUMNS]
-        cells[-1].stylize("green" if row["here"] else "red" if row["problem"] else "yellow")
-        table.add_row(*cells)
-    Console().print(table)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -33,15 +33,32 @@ def base(provider: Provider) -> str:
     return getattr(provider, "base", "")
 
 
+def lists(provider: Provider) -> bool:
+    """Whether it can say which models it has. Not every host has a list: what such a one answers is empty."""
+    host = getattr(provider, "host", None)
+    return host is None or bool(host.lists)
+
+
 def here(provider: Provider) -> bool:
-    """Whether it is a server on this machine, at the port that its kind usually has."""
-    return urlsplit(base(provider)).hostname in ("127.0.0.1", "localhost", "::1")
+    """Whether it is a server on this machine that needs no key."""
+    return not getattr(provider, "needs_key", True) and urlsplit(base(provider)).hostname in (
+        "127.0.0.1",
+        "localhost",
+        "::1",
+    )
 
 
 def of_environment(provider: Provider) -> bool:
     """Whether its key is there without any configuration."""
     variable = key_variable(provider)
     return bool(variable and os.environ.get(variable)) and key(provider) == "set"
+
+
+def told(provider: Provider, models: Sequence[str]) -> str:
+    """What its answer to `ask` comes to, in words."""
+    if not models and not lists(provider):
+        return "answers, and has no list of models"
+    return f"lists {len(models)} model{'' if len(models) == 1 else 's'}"
 
 
 async def ask(provider: Provider, timeout_s: float) -> tuple[str, ...]:

@@ -1,29 +1,134 @@
-"""What `trivet serve` prints: what it found, where it listens, and two lines to paste."""
+"""What `trivet serve` finds, and prints: the models and providers that are there, where it listens, two lines to
+paste."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import trivet
 from trivet import catalog
-from trivet.errors import WeightsError
+from trivet.errors import ConfigError, TransportError, TrivetError, WeightsError
+from trivet.model import Provider
+from trivet.providers import discover
+from trivet.types import Value
 
 if TYPE_CHECKING:
     from trivet.config import ServerSettings
     from trivet.runtime import Runtime
 
 
-def before(runtime: Runtime, settings: ServerSettings) -> list[str]:
+PROBE_S = 1  # what a server on this machine may take to say what it has; nothing there is told at once
+SHOWN = 8  # models by name
+
+
+class Providers(Value, frozen=True, kw_only=True):
+    """What there is of providers: those with their key (or that need none), the answers of servers on this machine,
+    the variables of keys that are missing, the ports where nothing is, and what else was wrong, a line each."""
+
+    ready: Mapping[str, str] = {}
+    answers: Mapping[str, tuple[str, ...]] = {}
+    missing: tuple[str, ...] = ()
+    silent: tuple[str, ...] = ()
+    wrong: tuple[str, ...] = ()
+
+
+async def look(runtime: Runtime) -> Providers:
+    """Those of trivet.toml; without a file, those whose keys are in the environment, and servers on this machine at
+    their usual ports, which the runtime is told of."""
+    if runtime.config.path is not None:
+        return _configured(runtime)
+    ready, missing, wrong = {}, [], []
+    local: dict[str, Provider] = {}
+    for name, provider in runtime.hosted().items():
+        if isinstance(provider, TrivetError):
+            continue  # needs a table, such as one with its address
+        variable = discover.key_variable(provider)
+        if discover.here(provider):
+            local[name] = provider
+        elif variable and discover.of_environment(provider):
+            ready[name] = f"{variable} is set"
+        elif variable and discover.key(provider) == "missing":
+            missing.append(variable)
+    answers, silent = {}, []
+    for name, answer in (await discover.ask_all(local, PROBE_S)).items():
+        base = discover.base(local[name])
+        if isinstance(answer, tuple):
+            answers[name], ready[name] = answer, f"at {base}, {discover.told(local[name], answer)}"
+        elif isinstance(answer, TransportError):
+            silent.append(f"{name} at {base}")
+        else:
+            wrong.append(f"{name}: {answer}")
+    runtime.found(ready)
+    return Providers(
+        ready=ready, answers=answers, missing=tuple(dict.fromkeys(missing)), silent=tuple(silent), wrong=tuple(wrong)
+    )
+
+
+def _configured(runtime: Runtime) -> Providers:
+    """What trivet.toml has; nobody is asked yet."""
+    ready, wrong = {}, []
+    for name in runtime.config.providers:
+        try:
+            provider = runtime.provider(name)
+        except ConfigError as error:
+            wrong.append(str(error))
+            continue
+        assert provider is not None  # it has a table
+        kind = runtime.config.providers[name].kind or name
+        if discover.key(provider) == "missing":
+            variable = discover.key_variable(provider)
+            wrong.append(f"{name} ({kind}) has no key: {f'set {variable}, or ' if variable else ''}write api_key")
+        else:
+            ready[name] = f"{kind} at {discover.base(provider)}"
+    return Providers(ready=ready, wrong=tuple(wrong))
+
+
+async def listings(runtime: Runtime, providers: Providers, timeout_s: float) -> AsyncGenerator[tuple[str, bool], None]:
+    """Asks the providers that have not told their models yet. A line for each, and whether all is well."""
+
+    async def one(name: str) -> tuple[str, bool]:
+        provider = runtime.provider(name)
+        assert provider is not None
+        try:
+            return f"{name} {discover.told(provider, await discover.ask(provider, timeout_s))}", True
+        except TrivetError as error:
+            told = str(error).rstrip(".")
+            return f"{name} is not listed: {told}. Its models can be asked for all the same, as {name}/MODEL.", False
+
+    tasks = [asyncio.ensure_future(one(name)) for name in providers.ready if name not in providers.answers]
+    try:
+        for task in asyncio.as_completed(tasks):
+            yield await task
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+def before(runtime: Runtime, settings: ServerSettings, providers: Providers) -> list[str]:
     """The version and what is there."""
     path = runtime.config.path
-    return [
+    may = "ask, and spend what the providers charge" if providers.ready else "ask"
+    lines = [
         f"trivet {trivet.__version__}",
         f"  configuration  {path or 'none (trivet.toml in this folder is read where there is one)'}",
-        f"  models         {', '.join(runtime.names())}",
+        f"  models         {_some(runtime.names())}",
         *(f"  weights        {line}" for line in weights(runtime.config.local.home)),
-        f"  keys           {len(settings.keys) or 'none: whoever is on this machine may ask'}",
+        *(f"  provider       {name}/MODEL: {what}" for name, what in providers.ready.items()),
+        *(f"  not used       {line}" for line in providers.wrong),
     ]
+    if providers.missing:
+        lines.append(f"  no key         export one of these to serve its models: {', '.join(providers.missing)}")
+    if providers.silent:
+        lines.append(f"  not running    start one of these to serve its models: {', '.join(providers.silent)}")
+    return [*lines, f"  keys           {len(settings.keys) or f'none: whoever is on this machine may {may}'}"]
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - SHOWN
+    return ", ".join(names) if more <= 0 else f"{', '.join(names[:SHOWN])} and {more} more, at /v1/models"
 
 
 def weights(setting: str | None) -> list[str]:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["bind", "run", "serve"]
 
+LISTING_S = 10  # what a provider may take to say which models it has
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -49,21 +50,23 @@ def serve(runtime: Runtime, settings: ServerSettings, *, log: bool = False) -> N
         runtime, keys=settings.keys, max_body_mb=settings.max_body_mb, loopback=loopback, access_log=access_log
     )
     sock = bind(settings.host, settings.port)
-    show(found.before(runtime, settings))
     with asyncio.Runner(loop_factory=configure(application).get_loop_factory()) as runner:
         runner.run(_serve(runtime, settings, application, sock))
 
 
 async def _serve(runtime: Runtime, settings: ServerSettings, application: App, sock: socket.socket) -> None:
     stop = asyncio.Event()
+    providers = await found.look(runtime)
+    show(found.before(runtime, settings, providers))
     # The port of the socket, which is another one where 0 was asked for.
     after = found.after(runtime, settings, sock.getsockname()[1])
-    warming = asyncio.ensure_future(_warm(application))
+    working = [asyncio.ensure_future(_warm(application)), asyncio.ensure_future(_list(runtime, providers))]
     try:
         with signals(stop, application, settings.grace_s):
             await run(application, sock, stop, grace_s=settings.grace_s, listening=lambda: show(after))
     finally:
-        warming.cancel()
+        for task in working:
+            task.cancel()
         await runtime.close()
 
 
@@ -145,6 +148,13 @@ async def _warm(application: App) -> None:
     await application.warm()
     if application.problem is not None:
         print(f"not ready: {application.problem}", file=sys.stderr, flush=True)
+
+
+async def _list(runtime: Runtime, providers: found.Providers) -> None:
+    """Has the providers list their models, for /v1/models, and says what came of it."""
+    async with contextlib.aclosing(found.listings(runtime, providers, LISTING_S)) as lines:
+        async for line, well in lines:
+            print(line, file=sys.stdout if well else sys.stderr, flush=True)
 
 
 def bind(host: str, port: int) -> socket.socket:
