@@ -229,16 +229,16 @@ def test_thinking_goes_back_under_the_hosts_name_where_it_takes_it() -> None:
 
 def test_signed_thinking_goes_back_with_the_format_of_its_provider() -> None:
     said = assistant(Thinking(text="hm", signature="s", provider="anthropic"), "so")
-    (message,) = messages(said, target=host("openrouter", reasoning_details=True))
+    (message,) = messages(said, target=host("openrouter"))
     assert message["reasoning_details"] == [
         {"type": "reasoning.text", "text": "hm", "signature": "s", "format": "anthropic-claude-v1", "index": 0}
     ]
-    assert "signed thinking" in refused(Chat(messages=(said,)), host()).message
+    assert "signed thinking" in refused(Chat(messages=(said,)), host(reasoning_details=False)).message
 
 
 def test_geminis_signature_of_a_call_goes_with_the_call() -> None:
     said = assistant(Thinking(signature="g", provider="gemini"), CALL, replace(CALL, id="c2"))
-    (message,) = messages(said, target=host("gemini", thought_signature=True))
+    (message,) = messages(said, target=host("gemini"))
     first, second = message["tool_calls"]
     assert first["extra_content"] == {"google": {"thought_signature": "g"}}
     assert "extra_content" not in second
@@ -561,7 +561,6 @@ TAKES_ALL = host(
     "openrouter",
     reasoning_content="reasoning_content",
     send_thinking=True,
-    reasoning_details=True,
     cache="breakpoint",
 )
 

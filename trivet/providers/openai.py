@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from typing import Any
 
 from trivet.providers.hosted import Hosted, Route
 from trivet.types import Chat, Complete, Embed, Request
@@ -21,6 +22,7 @@ class OpenAI(Hosted):
     family = "openai"
     base_url = "https://api.openai.com/v1"
     key_variable = "OPENAI_API_KEY"
+    quirks: Mapping[str, Any] = {"reasoning_details": False}
     routes: Mapping[type[Request], Route] = {
         Chat: RESPONSES,
         Complete: Route(path="completions", wire=openai_completions, streams=True),

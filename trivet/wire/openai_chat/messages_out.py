@@ -167,7 +167,7 @@ def _thinking(thoughts: list[Thinking], where: str, terms: Terms) -> Json:
     signed = any(t.signature is not None or t.redacted is not None for t in thoughts)
     name = terms.quirks.get("reasoning_content", "reasoning_content" if terms.own else None)
     sends = bool(name) and (terms.own or terms.quirks.get("send_thinking", False))
-    if signed and not (terms.own or terms.quirks.get("reasoning_details")):
+    if signed and not (terms.own or terms.quirks.get("reasoning_details", True)):
         raise terms.refuse("signed thinking back", f"{where}.content", "leave it out, or ask over another protocol")
     if not signed and not sends:
         raise terms.refuse("thinking back", f"{where}.content", "leave it out")
@@ -187,8 +187,6 @@ def _call(call: ToolCall, before: Part | None, where: str, terms: Terms) -> Json
         "function": {"name": call.name, "arguments": call.arguments},
     }
     if isinstance(before, Thinking) and signs_call(before):
-        if not (terms.own or terms.quirks.get("thought_signature") or terms.quirks.get("reasoning_details")):
-            raise terms.refuse("signatures of calls", f"{where}.content", "leave them out")
         written |= call_signature(before.signature)
     return terms.merge(written, call.extra, where)
 

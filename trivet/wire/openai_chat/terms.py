@@ -8,9 +8,9 @@
 - `stream_options`: False where it has none, and usage comes, if at all, by itself.
 - `reasoning_content`: the name under which thinking is read and sent (`reasoning_content`, `reasoning`), or None where
   the host has none. `send_thinking`: True where it takes thinking back under that name.
-- `reasoning_details`: True where it takes signed thinking back, as OpenRouter does.
+- `reasoning_details`: True where it takes back signed thinking of any provider (OpenRouter); False where none, not even
+  of its own family (OpenAI itself).
 - `reasoning`: True where it has an object `reasoning` (OpenRouter) with `effort`, `max_tokens` and `exclude`.
-- `thought_signature`: True where a call's signature goes back in its `extra_content.google` (Gemini).
 - `tool_call_id`: `mistral9` for ids of nine letters and digits; `openai40` for at most 40 characters.
 - `tool_images`: True where a tool's result may hold images; elsewhere they follow in a user's message.
 - `cache`: how a cache mark is told: `breakpoint` (OpenAI), `cache_control` (OpenRouter), or `automatic` where the host
