@@ -158,17 +158,18 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
         if self._headed:
-            return
+            return  # an answer too many
         if status < 200:
             self.headers = {}  # for now: the answer is to follow
             return
-        self.status, self._headed, self._size = status, True, 0
-        self._ends_with_connection = not {"content-length", "transfer-encoding"} & self.headers.keys()
         encoding = self.headers.get("content-encoding", "identity").strip().lower()
         if encoding in ("gzip", "x-gzip"):
             self._decoder = _gzip()
         elif encoding not in ("identity", ""):
             self._broken(f"its answer is in the encoding {encoding!r}, for which nobody asked")
+            return
+        self.status, self._headed, self._size = status, True, 0
+        self._ends_with_connection = not {"content-length", "transfer-encoding"} & self.headers.keys()
 
     def on_body(self, body: bytes) -> None:
         if not self.complete:
