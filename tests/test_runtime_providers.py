@@ -120,10 +120,17 @@ async def test_a_kind_that_is_unknown_is_told_the_nearest(kind: str | None, said
     assert str(caught.value).startswith(f"configuration: [providers.work] {said}")
 
 
-async def test_a_provider_that_is_misspelt_is_told_the_nearest() -> None:
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("antropic/claude-opus-4-7", "anthropic/claude-opus-4-7"),
+        ("gemni/gemini-1.5-flash", "gemini/gemini-1.5-flash"),  # the data's patterns would find this one anywhere
+    ],
+)
+async def test_a_provider_that_is_misspelt_is_told_the_nearest(name: str, meant: str) -> None:
     with pytest.raises(UnknownModelError) as caught:
-        Runtime().model("antropic/claude-opus-4-7")
-    assert caught.value.nearest == "anthropic/claude-opus-4-7"
+        Runtime().model(name)
+    assert caught.value.nearest == meant
 
 
 async def test_a_table_of_models_may_stand_on_a_hosted_model() -> None:

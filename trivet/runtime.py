@@ -198,17 +198,14 @@ class Runtime:
         raise self._unknown(name, hosts)
 
     def _hosts(self) -> list[well_known.Host]:
-        """The providers, as far as names are concerned. One that takes no key counts only where it is configured or
-        found: nobody knows yet whether it is there."""
+        """The providers, as far as names are concerned."""
         from trivet.providers import discover
 
         hosts = []
         for name, provider in self.hosted().items():
             if isinstance(provider, Provider):
-                key, there = discover.key(provider), name in self.config.providers or name in self._found
-                if key != "not needed" or there:
-                    url, usable = discover.base(provider), key != "missing"
-                    hosts.append(well_known.Host(name=name, url=url, usable=usable, lists=provider.names()))
+                url, usable = discover.base(provider), discover.key(provider) != "missing"
+                hosts.append(well_known.Host(name=name, url=url, usable=usable, lists=provider.names()))
         return hosts
 
     def _configured(self, name: str) -> Model:
