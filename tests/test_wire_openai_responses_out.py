@@ -40,7 +40,7 @@ from trivet.types import (
     system,
     user,
 )
-from trivet.wire import Target, openai_responses
+from trivet.wire import Target, anthropic, gemini, openai_chat, openai_responses
 from trivet.wire.source import body
 
 PARAMS: TypeAdapter[Any] = TypeAdapter(ResponseCreateParamsNonStreaming)
@@ -371,6 +371,22 @@ def test_a_field_of_another_protocol_is_refused_by_its_name(fields: dict[str, An
 def test_a_field_inside_a_message_of_another_protocol_is_refused_by_its_name() -> None:
     assert refused(user(Text(text="x", extra={"their_field": 1})), source=FOREIGN).field == "their_field"
     assert refused(Message(role="user", extra={"their_field": 1}), source=FOREIGN).field == "their_field"
+
+
+@pytest.mark.parametrize(
+    ("wire", "family"),
+    [(anthropic, "anthropic"), (gemini, "gemini"), (openai_chat, "openai")],
+    ids=lambda v: str(v)[-9:],
+)
+@pytest.mark.parametrize("source", [None, Source(protocol="openai-responses", body=b"{}")])
+def test_a_text_of_openais_goes_to_others_without_what_only_labels_it(wire: Any, family: str, source: Any) -> None:
+    said = Text(text="x", extra={"phase": "commentary", "refusal": True})
+    chat = Chat(messages=(user("Q"), assistant(said), user("R")), source=source, sampling=Sampling(max_tokens=9))
+    bare = replace(chat, messages=(user("Q"), assistant("x"), user("R")))
+    target = Target(model="m", provider="p", family=family)
+    labelled, plain = (msgspec.json.encode(wire.write(c, target)) for c in (chat, bare))
+    assert b"phase" not in labelled
+    assert labelled == plain or wire is openai_chat  # which has a place for a refusal
 
 
 def test_what_chat_completions_share_crosses() -> None:

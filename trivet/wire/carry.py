@@ -8,6 +8,10 @@ from itertools import takewhile
 from trivet.errors import UnsupportedError
 from trivet.types import Message, Opaque, Part, Text, Thinking, ToolCall
 
+# What the `extra` of a text may say about it that is only for those who know: that it is OpenAI's refusal, and whether
+# it is a comment or the answer. The text itself is there, so that other protocols lose nothing without.
+LABELS = frozenset({"refusal", "phase"})
+
 
 def check_parts(message: Message, protocol: str, provider: str | None = None) -> None:
     """Raises `UnsupportedError` for a part that is neither text, thinking nor a tool call, nor an opaque one of the

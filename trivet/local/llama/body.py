@@ -25,6 +25,7 @@ from trivet.types import (
     ToolCall,
     ToolResult,
 )
+from trivet.wire import carry
 
 Json = dict[str, Any]
 
@@ -238,5 +239,5 @@ def _text(parts: Sequence[Any], where: str, name: str) -> str:
 
 
 def _known(part: Part, where: str, name: str) -> None:
-    for field in part.extra.keys() - {"refusal"}:
+    for field in part.extra.keys() - carry.LABELS:
         raise UnsupportedError(f"{name} does not know {field!r} in {where}", field=f"{where}.content")

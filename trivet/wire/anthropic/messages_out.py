@@ -30,7 +30,9 @@ from trivet.types import (
 )
 from trivet.wire.anthropic.citations import write_citation
 from trivet.wire.anthropic.messages_in import PROVIDER
+from trivet.wire.carry import LABELS
 from trivet.wire.ids import fitting
+from trivet.wire.thinking import tag
 
 Json = dict[str, Any]
 
@@ -154,7 +156,7 @@ def _block(part: Part, path: str, words: Words) -> Json:
         body = _result(part, path, words)
     else:
         raise refuse(f"{path}: audio", "send its text, or name a model that hears")
-    extra = {k: v for k, v in part.extra.items() if k != "refusal"}  # the text itself is OpenAI's refusal
+    extra = {k: v for k, v in part.extra.items() if k not in LABELS}
     return words.merged(body | cache_control(part.cache), extra, path)
 
 
@@ -170,9 +172,8 @@ def call_id(id: str) -> str:
 
 
 def _text(part: Text) -> Json:
-    """Of its citations the protocol takes back its own."""
-    own = [write_citation(c) for c in part.citations if c.provider == PROVIDER and c.raw is not None]
-    return {"type": "text", "text": part.text} | ({"citations": own} if own else {})
+    citations = [write_citation(c) for c in part.citations]
+    return {"type": "text", "text": part.text} | ({"citations": citations} if citations else {})
 
 
 def _image(part: Image, path: str) -> Json:
@@ -214,13 +215,16 @@ def _base64(data: bytes, media_type: str) -> Json:
 
 
 def _thinking(part: Thinking, path: str, words: Words) -> Json:
-    if part.provider not in (None, PROVIDER):
-        raise refuse(path, f"thinking that {part.provider} has signed can only be sent back to {part.provider}")
+    """Another provider's is tagged, as a client of the protocol has it. No provider is sent that: it is left out before
+    (`trivet.wire.thinking`)."""
     if part.cache is not None:
         raise refuse(f"{path}.cache_control")
     if part.redacted is not None:
-        return words.merged({"type": "redacted_thinking", "data": part.redacted}, part.extra, path)
-    body = {"type": "thinking", "thinking": part.text, "signature": part.signature or ""}
+        return words.merged(
+            {"type": "redacted_thinking", "data": tag(part.redacted, part.provider, PROVIDER)}, part.extra, path
+        )
+    signature = tag(part.signature, part.provider, PROVIDER) if part.signature else ""
+    body = {"type": "thinking", "thinking": part.text, "signature": signature}
     return words.merged(body, part.extra, path)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from trivet.errors import RequestError, UnsupportedError
 from trivet.types import BasePart, Conversation, Extra, Message, Text, ToolResult
+from trivet.wire.carry import LABELS
 from trivet.wire.gemini.parts_out import PartsOut
 
 Json = dict[str, Any]
@@ -74,12 +75,12 @@ def marked(request: Conversation) -> bool:
 
 
 def _as_it_is(extra: Extra, where: str) -> Json:
-    return dict(extra)
+    return {k: v for k, v in extra.items() if k not in LABELS}
 
 
 def _refusing(extra: Extra, where: str) -> Json:
-    """Nothing: an `extra` of another protocol's has no counterpart, but for what only says that a text is a refusal."""
-    for name in extra.keys() - {"refusal"}:
+    """Nothing: an `extra` of another protocol's has no counterpart, but for what is only a label."""
+    for name in extra.keys() - LABELS:
         path = f"{where}.{name}"
         raise UnsupportedError(f"{path} has no counterpart in Gemini's protocol: leave it out", field=path)
     return {}

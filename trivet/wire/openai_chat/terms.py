@@ -29,6 +29,7 @@ from typing import Any
 from trivet.errors import UnsupportedError
 from trivet.types import CacheMark, Extra, Request, Source
 from trivet.wire import Target
+from trivet.wire.carry import LABELS
 from trivet.wire.ids import fitting
 
 PROTOCOL = "openai-chat"
@@ -65,7 +66,7 @@ class Terms:
 
     def merge(self, written: dict[str, Any], extra: Extra, where: str) -> dict[str, Any]:
         """With the `extra` of what was written, which only its own protocol can carry."""
-        left = {name: value for name, value in extra.items() if (name, value) != (REFUSAL, True)}
+        left = {name: value for name, value in extra.items() if name not in LABELS}
         if left and self.foreign:
             name = next(iter(left))
             raise UnsupportedError(

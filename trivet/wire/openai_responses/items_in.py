@@ -15,6 +15,7 @@ from typing import Any
 
 from trivet.errors import RequestError
 from trivet.types import Document, Image, Message, Opaque, Part, Text, Thinking, ToolCall, ToolResult, replace
+from trivet.wire.carry import LABELS
 from trivet.wire.data_url import is_data_url, read_base64, read_data_url
 from trivet.wire.fields import Fields, drop_defaults
 from trivet.wire.openai import read_cache_mark
@@ -22,7 +23,7 @@ from trivet.wire.openai_responses.citations import citation
 from trivet.wire.thinking import untag
 
 PROVIDER = "openai"  # whose opaque parts and signatures these are
-LABELS = ("refusal", "phase", "summary")  # what is put into a part's `extra` here, and has a place of its own in items
+SAID = LABELS | {"summary"}  # what is put into a part's `extra` here, and has a place of its own in items
 
 _INPUTS = ("input_text", "input_image", "input_file")
 # The kinds of content that a role's message takes. Clients write an earlier answer as either kind of text.

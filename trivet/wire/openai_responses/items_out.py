@@ -12,7 +12,7 @@ from typing import Any
 from trivet.types import Opaque, Part, Text, Thinking, TokenLogprob, ToolCall
 from trivet.wire.openai import LOWEST_LOGPROB
 from trivet.wire.openai_responses.citations import annotation
-from trivet.wire.openai_responses.items_in import LABELS, PROVIDER
+from trivet.wire.openai_responses.items_in import PROVIDER, SAID
 from trivet.wire.thinking import tag
 
 Item = dict[str, Any]
@@ -60,7 +60,7 @@ def write_logprobs(tokens: Sequence[TokenLogprob]) -> list[Item]:
 
 
 def _extra(part: Part) -> Item:
-    return {k: v for k, v in part.extra.items() if k not in LABELS}
+    return {k: v for k, v in part.extra.items() if k not in SAID}
 
 
 def _content(part: Text, logprobs: Sequence[TokenLogprob]) -> Item:

@@ -12,7 +12,7 @@ from trivet.errors import UnsupportedError
 from trivet.types import CacheMark, Extra, Request
 from trivet.wire import Target
 from trivet.wire.ids import fitting
-from trivet.wire.openai_responses.items_in import LABELS
+from trivet.wire.openai_responses.items_in import SAID
 from trivet.wire.openai_responses.request_in import PROTOCOL
 
 _ID = r"(?s:.{1,64})"  # what OpenAI takes as a call's id
@@ -44,7 +44,7 @@ class Terms:
 
     def merge(self, written: dict[str, Any], extra: Extra, where: str = "") -> dict[str, Any]:
         """With the `extra` of what was written, which only its own protocol can carry."""
-        left = {name: value for name, value in extra.items() if name not in LABELS}
+        left = {name: value for name, value in extra.items() if name not in SAID}
         for name in left if self.foreign else ():
             path = f"{where}.{name}" if where else name
             raise UnsupportedError(
