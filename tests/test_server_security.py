@@ -45,12 +45,20 @@ def test_on_loopback_without_keys_any_key_will_do(served: Served) -> None:
         {"authorization": "Bearer first key"},
         {"authorization": "bearer  first key"},
         {"x_api_key": "first key"},
+        {"x_goog_api_key": "first key"},
         {"x_api_key": "zweiter schlüssel"},
         {"authorization": "Bearer of something else", "x_api_key": "first key"},
     ],
 )
 def test_a_right_key_in_each_place(locked: Served, headers: dict[str, str]) -> None:
     assert ask(locked, **headers).status_code == 200
+
+
+@pytest.mark.parametrize(("key", "status"), [("zweiter schlüssel", 200), ("dritter", 401), ("", 401)])
+def test_a_key_in_the_address_where_geminis_clients_may_put_it(locked: Served, key: str, status: int) -> None:
+    body = {"contents": [{"parts": [{"text": "Hi"}]}]}
+    answer = httpx2.post(f"{locked.url}/v1beta/models/m:generateContent", json=body, params={"key": key})
+    assert answer.status_code == status
 
 
 @pytest.mark.parametrize(

@@ -162,11 +162,13 @@ def assistant(*content: str | Part) -> Message:
 
 
 class Tool(Value, frozen=True, kw_only=True):
-    """A function that the model may call; `parameters` is the JSON Schema of its arguments, an object."""
+    """A function that the model may call; `parameters` is the JSON Schema of its arguments, an object. `result` is that
+    of what it gives back: a hint, told where the protocol has a place for it."""
 
     name: str
     description: str | None = None
     parameters: Mapping[str, Json] = msgspec.field(default_factory=lambda: {"type": "object", "properties": {}})
+    result: Mapping[str, Json] | None = None
     strict: bool | None = None
     cache: CacheMark | None = None
     extra: Extra = {}

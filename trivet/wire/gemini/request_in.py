@@ -111,14 +111,19 @@ def _tools(data: ProtoFields) -> tuple[Tool, ...]:
 
 def _function(f: Fields) -> Tool:
     name, description = f.need("name", str), f.take("description", str)
-    if f.has("parameters") and f.has("parametersJsonSchema"):
-        path = f.at("parameters")
-        raise RequestError(f"{path} and parametersJsonSchema say the same: send one of them", field=path)
-    older = f.take("parameters", dict[str, Any])
-    parameters = f.take("parametersJsonSchema", dict[str, Any]) if older is None else json_schema(older)
-    if parameters is None:
-        return Tool(name=name, description=description, extra=f.rest())
-    return Tool(name=name, description=description, parameters=parameters, extra=f.rest())
+    parameters, result = _schema(f, "parameters"), _schema(f, "response")
+    given: dict[str, Any] = {} if parameters is None else {"parameters": parameters}
+    return Tool(name=name, description=description, **given, result=result, extra=f.rest())
+
+
+def _schema(f: Fields, name: str) -> dict[str, Any] | None:
+    """A schema, which goes by two names, the older one's kind being OpenAPI's."""
+    newer = f"{name}JsonSchema"
+    if f.has(name) and f.has(newer):
+        path = f.at(name)
+        raise RequestError(f"{path} and {newer} say the same: send one of them", field=path)
+    older = f.take(name, dict[str, Any])
+    return f.take(newer, dict[str, Any]) if older is None else json_schema(older)
 
 
 def _strict(tool: Tool) -> Tool:

@@ -140,7 +140,8 @@ def _tool(tool: Tool, index: int, from_elsewhere: bool) -> Json:
         raise UnsupportedError(f"{path} has no counterpart in Gemini's protocol: leave it out", field=path)
     described = {} if tool.description is None else {"description": tool.description}
     parameters = {} if tool.parameters == _NO_PARAMETERS else {"parametersJsonSchema": dict(tool.parameters)}
-    return {"name": tool.name} | described | parameters | dict(tool.extra)
+    result = {} if tool.result is None else {"responseJsonSchema": dict(tool.result)}
+    return {"name": tool.name} | described | parameters | result | dict(tool.extra)
 
 
 def _tool_config(choice: ToolChoice | None, tools: tuple[Tool, ...]) -> Json:
