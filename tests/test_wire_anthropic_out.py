@@ -42,8 +42,10 @@ from trivet.types import (
 )
 from trivet.wire import Target, anthropic, openai_chat
 from trivet.wire.anthropic import count
+from trivet.wire.anthropic.citations import leave_out
 from trivet.wire.anthropic.request_out import notes
 from trivet.wire.source import body as sent_body
+from trivet.wire.thinking import leave_out as thinking_left_out
 
 TARGET = Target(model="m", provider="up", family="anthropic")
 PARAMS: TypeAdapter[Any] = TypeAdapter(MessageCreateParamsNonStreaming)
@@ -285,8 +287,11 @@ def test_its_own_citations_go_back_and_others_are_left_out_with_a_note() -> None
     }
     own, other = Citation(provider="anthropic", raw=raw), Citation(provider="openai", url="http://x")
     request = Chat(messages=(user("q"), assistant(Text(text="x", citations=(own, other)))))
-    assert write(request)["messages"][1]["content"][0]["citations"] == [raw]
-    assert any("citations" in note for note in notes(request, TARGET))
+    kept, (note,) = leave_out(request)
+    assert isinstance(kept, Chat)
+    assert "citations" in note
+    assert write(kept)["messages"][1]["content"][0]["citations"] == [raw]
+    assert leave_out(kept) == (kept, ())
 
 
 # --- fields -----------------------------------------------------------------------------------------------------
@@ -391,7 +396,6 @@ def test_what_has_no_counterpart_is_refused_by_name(fields: dict[str, Any], name
         Document(url="http://x", media_type="text/plain"),
         Opaque(provider="openai", raw={"type": "x"}),
         Thinking(text="x", cache=CacheMark()),
-        Thinking(text="x", signature="s", provider="gemini"),
     ],
 )
 def test_a_part_that_has_no_counterpart_is_refused_with_its_place(part: Part) -> None:
@@ -440,6 +444,26 @@ def test_a_client_that_streams_is_told_not_to_where_nobody_reads_before_the_end(
     own = {"model": "m", "stream": True}
     assert anthropic.told(own, TARGET) == {"model": "m", "stream": False}
     assert anthropic.told({"model": "m"}, TARGET) == {"model": "m"}
+
+
+def test_what_another_provider_has_signed_is_taken_out_of_what_a_client_wrote() -> None:
+    turns = [
+        {"role": "user", "content": "q"},
+        {
+            "role": "assistant",
+            "content": [
+                {"type": "thinking", "thinking": "hm", "signature": "trivet:openai:s"},
+                {"type": "text", "text": "x"},
+            ],
+        },
+        {"role": "user", "content": "r"},
+    ]
+    client = anthropic.parse(msgspec.json.encode({"model": "m", "max_tokens": 5, "messages": turns})).request
+    assert isinstance(client, Chat)
+    kept, said = thinking_left_out(client, "anthropic", unsigned=False)
+    sent = json.loads(sent_body(kept, TARGET, anthropic))
+    assert sent["messages"] == [turns[0], {"role": "assistant", "content": [{"type": "text", "text": "x"}]}, turns[2]]
+    assert len(said) == 1
 
 
 def test_an_openai_client_is_carried_over() -> None:

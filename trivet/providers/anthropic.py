@@ -9,9 +9,9 @@ import msgspec
 
 from trivet.providers.hosted import Hosted, Route
 from trivet.providers.settings import ProviderSettings
-from trivet.types import Chat, CountTokens, Request
+from trivet.types import Chat, Conversation, CountTokens, Request
 from trivet.wire import anthropic
-from trivet.wire.anthropic import count
+from trivet.wire.anthropic import citations, count
 
 VERSION = "2023-06-01"
 
@@ -36,6 +36,11 @@ class Anthropic(Hosted):
     def headers(self, key: str | None) -> dict[str, str]:
         version = {"anthropic-version": VERSION}
         return version if key is None else {"x-api-key": key, **version}
+
+    def thoughts(self, request: Conversation) -> tuple[Conversation, tuple[str, ...]]:
+        request, notes = super().thoughts(request)
+        request, more = citations.leave_out(request)
+        return request, notes + more
 
     def listed(self, body: bytes) -> Iterable[str]:
         """The names, of which it keeps how many tokens each may answer with: the protocol must always be told some."""

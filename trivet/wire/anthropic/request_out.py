@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from trivet.errors import RequestError, UnsupportedError
-from trivet.types import Chat, Conversation, Message, Output, Reasoning, Sampling, Text, Tool, ToolChoice
+from trivet.types import Chat, Conversation, Output, Reasoning, Sampling, Tool, ToolChoice
 from trivet.wire import Target
 from trivet.wire.anthropic.messages_in import PROVIDER
 from trivet.wire.anthropic.messages_out import Words, cache_control, write_messages
@@ -57,8 +57,6 @@ def notes(request: Conversation, target: Target) -> tuple[str, ...]:
             )
         if request.cache_key is not None:
             out.append(f"the cache key left out for {target.provider}, which finds its caches by cache marks alone")
-        if foreign := _foreign_citations(request.messages):
-            out.append(f"citations left out for {target.provider}, which takes back only its own: {foreign}")
     return tuple(out)
 
 
@@ -208,8 +206,3 @@ def _format(output: Output) -> Json:
     about = {"title": output.name, "description": output.description}
     schema = {k: v for k, v in about.items() if v is not None} | dict(output.schema)
     return {"type": "json_schema", "schema": schema}
-
-
-def _foreign_citations(messages: tuple[Message, ...]) -> int:
-    texts = [p for m in messages for p in m.content if isinstance(p, Text)]
-    return sum(c.provider != PROVIDER or c.raw is None for t in texts for c in t.citations)
