@@ -116,6 +116,6 @@ def test_config_check_says_what_each_provider_is(capsys: Printed, tmp_path: Path
     assert "no key yet: set ANTHROPIC_API_KEY, or write api_key\n" in out
     assert "ollama: ollama at http://127.0.0.1:" in out
     assert "needs no key\n" in out
-    assert "smart -> claude-opus-4-7\n" in out
+    assert "smart -> claude-opus-4-7 (anthropic has no key yet: set ANTHROPIC_API_KEY, or write api_key)\n" in out
     assert "sesame" not in out
     assert err == ""

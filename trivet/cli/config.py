@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from trivet.config import ModelSettings
     from trivet.errors import TrivetError
+    from trivet.model import Provider
     from trivet.runtime import Runtime
 
 
@@ -56,7 +57,7 @@ def _found(runtime: Runtime, problems: dict[str, TrivetError]) -> Iterator[str]:
     for name in config.providers:
         yield f"  [providers]  {name}: {_state(problems, 'providers', name) or _provider(runtime, name)}"
     for name, model in config.models.items():
-        yield f"  [models]     {name} -> {_state(problems, 'models', name) or _meaning(model)}"
+        yield f"  [models]     {name} -> {_state(problems, 'models', name) or _meaning(runtime, name, model)}"
     for name in runtime.names():
         if name not in config.models:
             yield f"  as it is     {name}"
@@ -68,17 +69,29 @@ def _provider(runtime: Runtime, name: str) -> str:
 
     provider = runtime.provider(name)
     assert provider is not None  # it has a table
-    key, variable = discover.key(provider), discover.key_variable(provider)
-    missing = f"no key yet: set {variable}, or write api_key" if variable else "no key yet: write api_key"
-    said = {"set": "its key is set", "missing": missing, "not needed": "needs no key"}[key]
+    key = {"set": "its key is set", "not needed": "needs no key"}.get(discover.key(provider)) or _no_key(provider)
     kind, base = runtime.config.providers[name].kind or name, discover.base(provider)
-    return f"{kind} at {base}, {said}" if base else f"{kind}, {said}"
+    return f"{kind} at {base}, {key}" if base else f"{kind}, {key}"
+
+
+def _no_key(provider: Provider) -> str:
+    from trivet.providers import discover
+
+    variable = discover.key_variable(provider)
+    return f"no key yet: set {variable}, or write api_key" if variable else "no key yet: write api_key"
 
 
 def _state(problems: dict[str, TrivetError], table: str, name: str) -> str | None:
     return "wrong, see below" if f"{table}.{name}" in problems else None
 
 
-def _meaning(model: ModelSettings) -> str:
-    """`local/smollm2 + a system prompt`."""
-    return f"{model.names[0]} + a system prompt" if model.system else model.names[0]
+def _meaning(runtime: Runtime, name: str, model: ModelSettings) -> str:
+    """`local/smollm2 + a system prompt`, and what is still missing for it to answer."""
+    from trivet.providers import discover
+    from trivet.server.listings import bottom
+
+    meaning = f"{model.names[0]} + a system prompt" if model.system else model.names[0]
+    provider = getattr(bottom(runtime.model(name)), "provider", None)
+    if provider is not None and discover.key(provider) == "missing":
+        return f"{meaning} ({provider.name} has {_no_key(provider)})"
+    return meaning
