@@ -13,7 +13,7 @@ from openai.types import Completion
 from openai.types.completion_create_params import CompletionCreateParamsNonStreaming
 
 from tests.openai_in_memory import InMemory
-from trivet.errors import RequestError, TransportError, UnsupportedError
+from trivet.errors import RequestError, TransportError
 from trivet.types import (
     Complete,
     CompleteResponse,
@@ -101,6 +101,10 @@ def test_logprobs_of_0_ask_for_the_drawn_token_alone() -> None:
     assert parse().sampling.logprobs is None
 
 
+def test_what_only_some_hosts_have_is_kept_for_them() -> None:
+    assert parse(echo=True, best_of=3, n=2).extra == {"echo": True, "best_of": 3}
+
+
 def test_fields_that_only_state_the_default_are_taken() -> None:
     assert parse(echo=False, best_of=1, logit_bias={}, user=None).extra == {}
 
@@ -108,8 +112,7 @@ def test_fields_that_only_state_the_default_are_taken() -> None:
 @pytest.mark.parametrize(
     ("fields", "kind"),
     [
-        ({"echo": True}, UnsupportedError),
-        ({"best_of": 3}, UnsupportedError),
+        ({"echo": 1}, RequestError),
         ({"best_of": 1, "n": 2}, RequestError),
         ({"logprobs": True}, RequestError),
         ({"logprobs": 21}, RequestError),
@@ -277,5 +280,5 @@ def test_the_sdk_reads_a_stream_and_raises_its_failure() -> None:
 
 def test_a_refused_request_is_a_bad_request_of_the_sdk_that_names_the_field() -> None:
     with pytest.raises(openai.BadRequestError) as caught:
-        LOOP.client.completions.create(model="m", prompt="Once", echo=True)
-    assert (caught.value.param, caught.value.code) == ("echo", "unsupported_value")
+        LOOP.client.completions.create(model="m", prompt=["Once", "Twice"])
+    assert (caught.value.param, caught.value.code) == ("prompt", "unsupported_value")

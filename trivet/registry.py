@@ -24,7 +24,6 @@ PROVIDERS = {
     "local": "trivet.local.provider:Local",
     "openai": "trivet.providers.openai:OpenAI",
     "anthropic": "trivet.providers.anthropic:Anthropic",
-    "gemini": "trivet.providers.gemini:Gemini",
     **dict.fromkeys(HOSTS, "trivet.providers.compatible:Compatible"),
 }
 

@@ -1,23 +1,38 @@
-"""OpenAI's embeddings, as a server. Texts only: token ids are refused, because they are one model's own."""
+"""OpenAI's embeddings, before clients and before hosts. Texts only: token ids are refused, because they are one model's
+own.
+
+Hosts differ (`Target.quirks`): `base64` says that they send vectors in base64, which is a third as long as numbers are;
+`dimensions` is their name for the length that is asked for, where it is another.
+"""
 
 from __future__ import annotations
 
 import binascii
 import struct
+from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any, Literal
 
 import msgspec
 
-from trivet.errors import RequestError, TrivetError, UnsupportedError
-from trivet.types import Done, Embed, EmbedResponse, Event, Response, Source
-from trivet.wire import Incoming, openai_errors, sse
+from trivet.errors import RequestError, TransportError, TrivetError, UnsupportedError
+from trivet.types import Done, Embed, EmbedResponse, Event, Response, Source, Usage, replace
+from trivet.wire import Incoming, Target, openai_errors, sse
 from trivet.wire.fields import Fields, convert, read_object
+from trivet.wire.openai import read_usage
 from trivet.wire.openai_errors import error
+from trivet.wire.openai_received import Received
 
-__all__ = ["PROTOCOL", "Renderer", "error", "parse"]
+__all__ = ["PROTOCOL", "Reader", "Renderer", "error", "parse", "read_error", "told", "write"]
 
 PROTOCOL = "openai-embeddings"
+read_error = partial(openai_errors.read_error, protocol=PROTOCOL)
 _FORMATS: Any = Literal["float", "base64"]
+_TAKEN = ("object", "data", "model", "usage", "id", "error")
+# What the bytes of a vector are, by Voyage's and Mistral's `output_dtype`.
+_BYTES = {"int8": "b", "binary": "b", "uint8": "B", "ubinary": "B"}
+
+# --- before a client ---------------------------------------------------------------------------------------
 
 
 def parse(body: bytes) -> Incoming:
@@ -86,3 +101,95 @@ class Renderer:
 def _base64(vector: tuple[float, ...]) -> str:
     """Little-endian float32, in base64."""
     return binascii.b2a_base64(struct.pack(f"<{len(vector)}f", *vector), newline=False).decode()
+
+
+# --- before a host -----------------------------------------------------------------------------------------
+
+
+def write(request: Embed, target: Target) -> dict[str, Any]:
+    """The JSON object to send. Raises `UnsupportedError` for fields of another protocol."""
+    protocol = None if request.source is None else request.source.protocol
+    if request.extra and protocol not in (None, PROTOCOL):
+        name = next(iter(request.extra))
+        raise UnsupportedError(
+            f"{name} has no counterpart in OpenAI's embeddings, which {target.provider} is asked in: leave it out, or "
+            "name another model",
+            field=name,
+        )
+    body: dict[str, Any] = {"model": target.model, "input": list(request.texts)}
+    if target.family == "openai" or target.quirks.get("base64"):
+        body["encoding_format"] = "base64"
+    if request.dimensions is not None:
+        body[target.quirks.get("dimensions", "dimensions")] = request.dimensions
+    return {**body, **request.extra}
+
+
+def told(own: Mapping[str, Any], target: Target) -> dict[str, Any]:
+    """The model, and the host's name for the dimensions."""
+    fields: dict[str, Any] = {"model": target.model}
+    theirs = target.quirks.get("dimensions", "dimensions")
+    if theirs != "dimensions" and "dimensions" in own:
+        fields |= {theirs: own["dimensions"], "dimensions": msgspec.UNSET}
+    return fields
+
+
+class Reader:
+    """One request's answer. The protocol has no streams."""
+
+    def __init__(self, request: Embed, target: Target) -> None:
+        self._received = Received(request, target, PROTOCOL)
+        self._expected = len(request.texts)
+        self._bytes = _BYTES.get(request.extra.get("output_dtype", ""), "f")
+        self._model = target.model
+
+    def whole(self, body: bytes) -> Response:
+        """Raises `ProviderError` for what is no answer: one vector for each text, all of one length."""
+        data = self._received.object(body)
+        try:
+            vectors = tuple(self._vector(item["embedding"]) for item in self._in_order(data["data"]))
+        except (KeyError, TypeError, ValueError, struct.error):
+            raise self._received.broken("vectors in no shape that trivet knows", body) from None
+        if len(vectors) != self._expected or len({len(vector) for vector in vectors}) > 1:
+            lengths = ", ".join(str(n) for n in sorted({len(vector) for vector in vectors}))
+            raise self._received.broken(
+                f"{len(vectors)} vectors of length {lengths or 0} for {self._expected} texts", body
+            )
+        extra = {name: value for name, value in data.items() if name not in _TAKEN and value is not None}
+        response = EmbedResponse(
+            model=data.get("model") or self._model,
+            id=data.get("id"),
+            usage=_usage(data.get("usage")),
+            vectors=vectors,
+            extra=extra,
+        )
+        return self._received.whole(response, body)
+
+    def event(self, event: sse.Event) -> Iterable[Event]:
+        return ()
+
+    def end(self) -> Iterable[Event]:
+        raise TransportError(f"{self._received.target.provider} streams vectors, which its protocol does not")
+
+    def _in_order(self, data: list[Any]) -> list[Any]:
+        """By index, where each has its own; hosts that give none send them in order."""
+        places = [item.get("index") for item in data]
+        if set(places) == {None}:
+            return data
+        if sorted(places) != list(range(len(data))):
+            raise ValueError
+        return sorted(data, key=lambda item: item["index"])
+
+    def _vector(self, told: Any) -> tuple[float, ...]:
+        if isinstance(told, list):
+            return msgspec.convert(told, tuple[float, ...])
+        raw = binascii.a2b_base64(told, strict_mode=True)
+        size = struct.calcsize(self._bytes)
+        return tuple(float(x) for x in struct.unpack(f"<{len(raw) // size}{self._bytes}", raw))
+
+
+def _usage(told: Any) -> Usage:
+    """There is no output. Voyage tells the total alone, which is the prompt then."""
+    usage = read_usage(told if isinstance(told, dict) else None)
+    if usage.uncached_input_tokens is None and isinstance(told, dict):
+        usage = read_usage({"prompt_tokens": told.get("total_tokens")})
+    return replace(usage, output_tokens=0)

@@ -1,9 +1,4 @@
-"""OpenAI's plain completions, as a server.
-
-One prompt, as text. Refused here, because no model behind trivet could be asked: several prompts at once, token
-ids, `echo`, and a `best_of` that is more than `n`. `max_tokens` is 16 where the client says nothing, as the
-protocol has it.
-"""
+"""The answer to a client, whole and streamed."""
 
 from __future__ import annotations
 
@@ -13,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from trivet.errors import RequestError, TrivetError, UnsupportedError
+from trivet.errors import TrivetError
 from trivet.types import (
     Complete,
     CompleteResponse,
@@ -21,7 +16,6 @@ from trivet.types import (
     Event,
     Extra,
     Response,
-    Source,
     Start,
     TextChoice,
     TextDelta,
@@ -29,65 +23,10 @@ from trivet.types import (
 )
 from trivet.wire import Incoming, openai_errors, sse
 from trivet.wire.deltas import deltas
-from trivet.wire.fields import Fields, drop_defaults, read_object
 from trivet.wire.ids import fresh_id
-from trivet.wire.openai import (
-    FINISH_REASONS,
-    LOWEST_LOGPROB,
-    read_sampling,
-    read_stream,
-    write_usage,
-)
-from trivet.wire.openai_errors import error
+from trivet.wire.openai import FINISH_REASONS, LOWEST_LOGPROB, write_usage
 
-__all__ = ["PROTOCOL", "Renderer", "error", "parse"]
-
-PROTOCOL = "openai-completions"
 EMPTY: Extra = {}
-_MAX_TOKENS = 16  # the protocol's default
-_DEFAULTS = {"echo": False, "logit_bias": {}}
-
-
-def parse(body: bytes) -> Incoming:
-    """A request's JSON body as a `Complete`. Raises `RequestError` with the path of the field at fault."""
-    data = read_object(body)
-    drop_defaults(data, _DEFAULTS)
-    if data.take("echo", bool, False):
-        raise UnsupportedError("echo: the prompt is not sent back with the answer: leave it out", field="echo")
-    stream, stream_usage = read_stream(data)
-    max_tokens, logprobs = data.take("max_tokens", int, _MAX_TOKENS), data.take("logprobs", int)
-    best_of = data.take("best_of", int)
-    request = Complete(
-        model=data.need("model", str),
-        prompt=_prompt(data),
-        suffix=data.take("suffix", str),
-        sampling=read_sampling(data, max_tokens=max_tokens, logprobs=logprobs, names={}),
-        source=Source(protocol=PROTOCOL, body=body),
-        extra=data.rest(),  # last: what nothing above has taken
-    )
-    _check_best_of(best_of, request.sampling.n)
-    return Incoming(request=request, stream=stream, stream_usage=stream_usage)
-
-
-def _prompt(data: Fields) -> str:
-    value = data.left.get("prompt")
-    if isinstance(value, list):
-        if len(value) == 1 and isinstance(value[0], str):
-            del data.left["prompt"]
-            return value[0]
-        if value and all(isinstance(v, str) for v in value):
-            raise UnsupportedError(f"prompt has {len(value)} prompts: send one request for each", field="prompt")
-        if value:
-            raise UnsupportedError("prompt is made of token ids: send it as text", field="prompt")
-    return data.need("prompt", str)
-
-
-def _check_best_of(best_of: int | None, n: int) -> None:
-    if best_of is None or best_of == n:
-        return
-    if best_of < n:
-        raise RequestError(f"best_of is {best_of}, must be at least n, which is {n}", field="best_of")
-    raise UnsupportedError(f"best_of is {best_of}: leave it out, and ask for n choices to choose from", field="best_of")
 
 
 class Renderer:
