@@ -18,7 +18,6 @@ from trivet.types import (
     Event,
     Extra,
     Message,
-    Opaque,
     Part,
     Response,
     Start,
@@ -73,6 +72,7 @@ class Renderer:
         self._model = incoming.request.model or ""
         self._parts = PartsOut({}, lambda extra, where: _known(extra, PART))
         self._turns: dict[int, InTurn] = {}  # by choice
+        self._blocks: set[int] = set()  # the choices whose stream tells opaque parts too
         self._signatures: dict[int, str] = {}  # of the part that comes next in a choice
 
     def whole(self, response: Response) -> bytes:
@@ -111,6 +111,7 @@ class Renderer:
                 return b""
             return self._dangling(choice) + self._piece(choice, {"text": step.text, "thought": True})
         if isinstance(step, WholePart):
+            self._blocks.add(choice)
             return self._piece(choice, self._parts.part(step.value, "the answer"))
         if isinstance(step, ToolCall):
             return self._piece(choice, self._parts.part(step, "the answer"))
@@ -149,7 +150,7 @@ class Renderer:
             if told is not None:
                 out += b"".join(self._step(i, step) for step in told.finish()) + self._dangling(i)
             try:
-                left = choice if told is None else _untold(choice)
+                left = choice if told is None else _untold(choice, i in self._blocks)
                 candidates.append(self._candidate(i, left, ending=_ending(choice)))
             except UnsupportedError as e:
                 return out + self.failure(e)
@@ -182,10 +183,9 @@ def _blocked(response: ChatResponse) -> bool:
     return "promptFeedback" in response.extra and not any(c.message.content for c in response.choices)
 
 
-def _untold(choice: Choice) -> Choice:
-    """The choice with nothing but the parts that no delta tells: those of a server's tools, at the end."""
-    told = [p for p in choice.message.content if not isinstance(p, Opaque)]
-    left = [] if len(told) == len(choice.message.content) else last_opaque(choice.message.content)
+def _untold(choice: Choice, blocks: bool) -> Choice:
+    """The choice with nothing but what its stream has not told: opaque parts at the end, unless it tells `blocks`."""
+    left = [] if blocks else last_opaque(choice.message.content)
     return replace(choice, message=Message(role="assistant", content=tuple(left)), logprobs=None)
 
 
