@@ -60,13 +60,12 @@ async def _serve(runtime: Runtime, settings: ServerSettings, application: App, s
     show(found.before(runtime, settings, providers))
     # The port of the socket, which is another one where 0 was asked for.
     after = found.after(runtime, settings, sock.getsockname()[1])
-    working = [asyncio.ensure_future(_warm(application)), asyncio.ensure_future(_list(runtime, providers))]
+    preparing = asyncio.ensure_future(_prepare(runtime, application, providers))
     try:
         with signals(stop, application, settings.grace_s):
             await run(application, sock, stop, grace_s=settings.grace_s, listening=lambda: show(after))
     finally:
-        for task in working:
-            task.cancel()
+        preparing.cancel()
         await runtime.close()
 
 
@@ -142,6 +141,12 @@ def signals(stop: asyncio.Event, application: App, grace_s: float) -> Generator[
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+async def _prepare(runtime: Runtime, application: App, providers: found.Providers) -> None:
+    """One after the other: weights that load keep everything else waiting, and lists have their time."""
+    await _warm(application)
+    await _list(runtime, providers)
 
 
 async def _warm(application: App) -> None:
