@@ -19,19 +19,19 @@ from trivet.types import (
     Chat,
     ChatResponse,
     Complete,
-    Context,
     Embed,
     EmbedResponse,
     Sampling,
+    Source,
     Thinking,
     assistant,
+    replace,
     user,
 )
 from trivet.wire import Target, openai_chat, openai_responses, source
 
 SECRET = "sk-secret"
 HI = Chat(messages=(user("Hi"),), sampling=Sampling(max_tokens=9))
-WHOLE = Context(whole=True)
 ANSWER = {
     "id": "c1",
     "object": "chat.completion",
@@ -51,7 +51,6 @@ QUIRKS = {
     "send_thinking",
     "reasoning_details",
     "reasoning",
-    "thought_signature",
     "tool_call_id",
     "tool_images",
     "cache",
@@ -60,6 +59,7 @@ QUIRKS = {
     "no",
     "base64",
     "dimensions",
+    "encrypted_reasoning",
 }
 
 
@@ -99,11 +99,20 @@ def test_a_row_is_well_formed(host: Host) -> None:
 
 def test_every_quirk_that_is_read_is_said_where_quirks_are_listed() -> None:
     assert openai_chat.terms.__doc__ is not None
-    assert all(f"`{quirk}`" in openai_chat.terms.__doc__ for quirk in QUIRKS - {"base64", "dimensions"})
+    assert all(
+        f"`{quirk}`" in openai_chat.terms.__doc__ for quirk in QUIRKS - {"base64", "dimensions", "encrypted_reasoning"}
+    )
 
 
 def test_every_row_is_a_kind_of_provider(host: Host) -> None:
     assert registry.load(host.name) is Compatible
+
+
+@pytest.mark.parametrize("name", ["openai", "anthropic", "gemini"])
+def test_the_makers_are_kinds_of_their_own(name: str) -> None:
+    kind = registry.load(name)
+    assert kind is not None
+    assert kind.__module__ == f"trivet.providers.{name}"
 
 
 def test_a_row_has_the_tasks_that_it_says(host: Host) -> None:
@@ -255,6 +264,16 @@ def test_openrouter_takes_the_signatures_of_every_maker() -> None:
     request = Chat(messages=(user("Hi"), assistant(signed, "Hello"), user("Again")))
     assert made("openrouter").thoughts(request) == (request, ())
     assert made("vllm").thoughts(request)[1]
+
+
+def test_azures_chat_completions_get_no_signatures_and_its_responses_openais_own() -> None:
+    signed = Thinking(text="Hm", signature="s", provider="openai")
+    request = Chat(messages=(user("Hi"), assistant(signed, "Hello"), user("Again")))
+    kept, (note,) = made("azure").thoughts(request)
+    assert kept.messages[1].content == assistant("Hello").content
+    assert "azure's chat completions" in note
+    own = replace(request, source=Source(protocol="openai-responses", body=b"{}"))
+    assert made("azure").thoughts(own) == (own, ())
 
 
 # --- lists -------------------------------------------------------------------------------------------------

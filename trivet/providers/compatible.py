@@ -13,6 +13,7 @@ from trivet.providers.hosts import HOSTS, Host
 from trivet.providers.settings import ProviderSettings
 from trivet.types import Chat, Complete, Conversation, Embed, Request
 from trivet.wire import openai_chat, openai_completions, openai_embeddings, openai_responses
+from trivet.wire.thinking import leave_out
 
 _CHATS = {
     openai_chat.PROTOCOL: Route(path="chat/completions", wire=openai_chat, streams=True),
@@ -64,12 +65,18 @@ class Compatible(Hosted):
 
     def keeps_unsigned(self, request: Request) -> bool:
         """Where the host takes it; and what a client wrote in chat completions stays as it wrote it."""
-        own = request.source is not None and request.source.protocol == openai_chat.PROTOCOL
-        return own or bool(self.quirks.get("send_thinking"))
+        return _is_of(request, openai_chat.PROTOCOL) or bool(self.quirks.get("send_thinking"))
 
     def thoughts(self, request: Conversation) -> tuple[Conversation, tuple[str, ...]]:
-        """Signatures of any maker go to a host that has models of any maker."""
-        return (request, ()) if self.quirks.get("reasoning_details") else super().thoughts(request)
+        """Signatures of any maker go to a host that has models of any maker, and none where chat completions have no
+        place for them."""
+        takes = self.quirks.get("reasoning_details")
+        if takes:
+            return request, ()
+        chats = isinstance(request, Chat) and self.route(request).wire is openai_chat
+        if takes is None or not chats or _is_of(request, openai_chat.PROTOCOL):
+            return super().thoughts(request)
+        return leave_out(request, f"{self.name}'s chat completions", unsigned=self.keeps_unsigned(request))
 
     async def refresh(self) -> tuple[str, ...]:
         """What it lists. Of a host that has no list, nothing: it is asked all the same, to see whether it answers, and
@@ -87,6 +94,11 @@ class Compatible(Hosted):
         """Together has the list itself where others have it under `data`."""
         told: Any = msgspec.json.decode(body)
         return [model["id"] for model in (told if isinstance(told, list) else told["data"])]
+
+
+def _is_of(request: Request, protocol: str) -> bool:
+    """Whether its client wrote it in this protocol."""
+    return request.source is not None and request.source.protocol == protocol
 
 
 def _brings_key(settings: ProviderSettings, host: Host) -> bool:

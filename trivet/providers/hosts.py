@@ -1,8 +1,8 @@
 """Hosts that speak OpenAI's protocols, one row of data each.
 
 A deviation stands here only where the host documents it, on the page that the comment names, or where its server's own
-source shows it. What the quirks mean is said in `trivet.wire.openai_chat.terms`, of embeddings in
-`trivet.wire.openai_embeddings`.
+source shows it. What the quirks mean is said in `trivet.wire.openai_chat.terms`, and of embeddings in
+`trivet.wire.openai_embeddings`; `encrypted_reasoning` says whether responses may be asked for it.
 """
 
 from __future__ import annotations
@@ -135,12 +135,14 @@ _ROWS = (
         protocols=("openai-chat", "openai-responses"),
         quirks={"cache": "automatic"},
     ),
-    # docs.perplexity.ai/docs/agent-api/migrate-from-sonar: chat completions ended on 27 September 2026.
+    # docs.perplexity.ai/docs/agent-api/migrate-from-sonar: chat completions ended on 27 September 2026. No page
+    # says that reasoning can be had encrypted.
     Host(
         name="perplexity",
         base_url="https://api.perplexity.ai/v1",
         key_variable="PERPLEXITY_API_KEY",
         protocols=("openai-responses",),
+        quirks={"encrypted_reasoning": False},
     ),
     # inference-docs.cerebras.ai/resources/openai: no role `developer`.
     Host(
@@ -160,6 +162,7 @@ _ROWS = (
         tasks=ALL,
         protocols=("openai-chat", "openai-responses"),
         lists=False,
+        quirks={"reasoning_details": False},  # as OpenAI's own chat completions
     ),
     # docs.voyageai.com/reference/embeddings-api: `output_dimension`; usage is `total_tokens` alone; no list of models.
     Host(

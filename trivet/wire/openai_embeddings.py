@@ -147,7 +147,7 @@ class Reader:
         data = self._received.object(body)
         try:
             vectors = tuple(self._vector(item["embedding"]) for item in self._in_order(data["data"]))
-        except (KeyError, TypeError, ValueError, struct.error):
+        except (AttributeError, KeyError, TypeError, ValueError, struct.error):
             raise self._received.broken("vectors in no shape that trivet knows", body) from None
         if len(vectors) != self._expected or len({len(vector) for vector in vectors}) > 1:
             lengths = ", ".join(str(n) for n in sorted({len(vector) for vector in vectors}))
