@@ -226,14 +226,14 @@ def test_a_field_that_nobody_knows_goes_to_extra_of_what_it_belongs_to() -> None
         text={"verbosity": "low", "format": SCHEMA | {"mood": "good"}},
         stream=True,
         stream_options={"include_usage": True},
-        tools=[TOOL | {"output_schema": {}}],
+        tools=[TOOL | {"novelty": 1, "output_schema": {"type": "string"}}],
     )
     assert chat.extra == {
         "min_p": 0.1,
         "text": {"verbosity": "low", "format": {"mood": "good"}},
         "stream_options": {"include_usage": True},
     }
-    assert chat.tools[0].extra == {"output_schema": {}}
+    assert (chat.tools[0].extra, chat.tools[0].result) == ({"novelty": 1}, {"type": "string"})
 
 
 # --- every field that the SDK knows ------------------------------------------------------------------------

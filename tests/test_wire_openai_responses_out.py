@@ -250,11 +250,11 @@ def test_what_else_a_message_cannot_say_is_refused() -> None:
 
 
 def test_tools_are_written_and_are_not_strict_unless_they_say_so() -> None:
-    strict = replace(TOOL, name="g", strict=True)
+    strict = replace(TOOL, name="g", strict=True, result=SCHEMA)
     assert write(tools=(TOOL, strict)) == {
         **USUAL,
         "input": [message("user", "Hi")],
-        "tools": [TOOL_OUT, TOOL_OUT | {"name": "g", "strict": True}],
+        "tools": [TOOL_OUT, TOOL_OUT | {"name": "g", "output_schema": SCHEMA, "strict": True}],
     }
 
 

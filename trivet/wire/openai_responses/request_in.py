@@ -153,7 +153,8 @@ def _tool(t: Fields, kind: str) -> Tool:
     if kind == "custom":
         return Tool(name=name, description=description, extra={"type": kind, **t.rest()})
     parameters, strict = t.take("parameters", dict[str, Any]), t.take("strict", bool)
-    tool = Tool(name=name, description=description, strict=strict, extra=t.rest())
+    result = t.take("output_schema", dict[str, Any])
+    tool = Tool(name=name, description=description, result=result, strict=strict, extra=t.rest())
     return tool if parameters is None else replace(tool, parameters=parameters)
 
 

@@ -104,7 +104,9 @@ def _tool(tool: Tool, where: str, terms: Terms) -> Json:
             raise terms.refuse("custom tool of another protocol", f"{where}.type", "make a function of it")
         return merged({"type": "custom", "name": tool.name, **about}, tool.extra)
     strict = tool.strict if tool.strict is not None or terms.own else False
-    function = {"type": "function", "name": tool.name, **about, "parameters": tool.parameters}
+    function: Json = {"type": "function", "name": tool.name, **about, "parameters": tool.parameters}
+    if tool.result is not None:
+        function["output_schema"] = tool.result
     return terms.merge(function if strict is None else {**function, "strict": strict}, tool.extra, where)
 
 
