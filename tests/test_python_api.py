@@ -19,10 +19,11 @@ import pytest
 
 import trivet
 from tests.local_stub import WHERE
-from trivet import STALL, Fake, api, registry, sync
+from trivet import STALL, Fake, registry, sync
 
 ROOT = Path(__file__).parent.parent
 CEILING_S = 60  # how long anything may take; nothing waits this long where it works
+WHOLE = trivet.Context(whole=True)  # what a call tells its model: nobody reads before the end
 
 
 @pytest.fixture(autouse=True)
@@ -68,7 +69,7 @@ def test_chat_answers_with_the_default_model() -> None:
 def test_a_model_object_is_as_good_as_a_name() -> None:
     fake = Fake("Hello")
     assert trivet.chat("Hi", model=fake).text == "Hello"
-    assert fake.requests == [trivet.Chat(messages=(trivet.user("Hi"),))]
+    assert fake.requests == [trivet.Chat(messages=(trivet.user("Hi"),), context=WHOLE)]
 
 
 def test_the_name_asked_for_is_in_the_request() -> None:
@@ -94,19 +95,31 @@ def test_every_argument_of_chat_reaches_the_model() -> None:
         temperature=0,
         stop="\n",
         max_tokens=3,
+        attach=[b"%PDF-1.7"],
+        reasoning="low",
+        user="u-1",
+        cache_key="k",
+        service_tier="flex",
+        extra={"metadata": {"a": "b"}},
     )
     assert fake.requests == [
         trivet.Chat(
+            context=WHOLE,
             messages=(
                 trivet.system("Be brief."),
                 trivet.user("Hi"),
                 trivet.assistant("Yes?"),
-                trivet.user("Bye"),
+                trivet.user(trivet.Document(data=b"%PDF-1.7", media_type="application/pdf"), "Bye"),
             ),
             tools=(tool,),
             tool_choice=trivet.ToolChoice(mode="named", name="clock"),
             output=trivet.Output(schema={"type": "object"}),
+            reasoning=trivet.Reasoning(effort="low"),
             sampling=trivet.Sampling(temperature=0.0, stop=("\n",), max_tokens=3),
+            user="u-1",
+            cache_key="k",
+            service_tier="flex",
+            extra={"metadata": {"a": "b"}},
         )
     ]
 
@@ -133,10 +146,10 @@ def test_complete_embed_and_count_tokens_ask_for_their_tasks() -> None:
     assert trivet.embed("a", model=fake).vectors == ((1.0, 1.0),)
     assert trivet.count_tokens("Hi", model=fake, system="S").input_tokens == 3
     assert fake.requests == [
-        trivet.Complete(prompt="Once", suffix="end", sampling=trivet.Sampling(seed=1)),
-        trivet.Embed(texts=("a", "bb"), dimensions=2),
-        trivet.Embed(texts=("a",)),
-        trivet.CountTokens(messages=(trivet.system("S"), trivet.user("Hi"))),
+        trivet.Complete(prompt="Once", suffix="end", sampling=trivet.Sampling(seed=1), context=WHOLE),
+        trivet.Embed(texts=("a", "bb"), dimensions=2, context=WHOLE),
+        trivet.Embed(texts=("a",), context=WHOLE),
+        trivet.CountTokens(messages=(trivet.system("S"), trivet.user("Hi")), context=WHOLE),
     ]
 
 
@@ -201,8 +214,27 @@ def test_errors_of_the_model_arrive_as_they_are() -> None:
         trivet.chat("Hi", model="local/breaks")
 
 
-def test_the_sampling_arguments_are_those_of_sampling() -> None:
-    assert set(api.SamplingOptions.__annotations__) == set(trivet.Sampling.__struct_fields__)
+def test_the_sampling_arguments_are_those_of_sampling_and_the_options_those_of_chat() -> None:
+    sampling, chat = set(trivet.Sampling.__struct_fields__), set(trivet.Chat.__struct_fields__)
+    assert set(trivet.SamplingOptions.__annotations__) == sampling
+    arguments = set(inspect.signature(trivet.chat).parameters)
+    assert set(trivet.ChatOptions.__annotations__) - sampling == chat - arguments - {"sampling", "context", "source"}
+
+
+def test_reasoning_is_an_effort_a_budget_or_a_value() -> None:
+    fake = Fake()
+    for given in ("high", 2048, trivet.Reasoning(adaptive=True)):
+        trivet.chat("Hi", model=fake, reasoning=given)
+    assert [r.reasoning for r in fake.requests] == [  # type: ignore[attr-defined]
+        trivet.Reasoning(effort="high"),
+        trivet.Reasoning(budget_tokens=2048),
+        trivet.Reasoning(adaptive=True),
+    ]
+    for wrong in ("hgih", 0):
+        with pytest.raises(trivet.RequestError, match="reasoning is"):
+            trivet.chat("Hi", model=fake, reasoning=wrong)
+    with pytest.raises(TypeError, match="of type bool"):
+        trivet.chat("Hi", model=fake, reasoning=True)
 
 
 # --- streams -----------------------------------------------------------------------------------------------
@@ -440,9 +472,11 @@ def test_map_gives_system_and_options_to_questions_and_leaves_requests_as_they_a
     trivet.map(["a", own], model=fake, system="Be brief.", max_tokens=3, concurrency=1)
     asked, left = fake.requests
     assert asked == trivet.Chat(
-        messages=(trivet.system("Be brief."), trivet.user("a")), sampling=trivet.Sampling(max_tokens=3)
+        messages=(trivet.system("Be brief."), trivet.user("a")),
+        sampling=trivet.Sampling(max_tokens=3),
+        context=WHOLE,
     )
-    assert left == own
+    assert left == trivet.replace(own, context=WHOLE)
     with pytest.raises(TypeError, match="did you mean 'max_tokens'"):
         trivet.map(["a"], model=fake, max_token=3)  # type: ignore[call-arg]
 
@@ -540,5 +574,6 @@ def test_map_refuses_a_single_string() -> None:
 
 def test_signatures_are_there_for_editors() -> None:
     assert list(inspect.signature(trivet.chat).parameters) == [
-        "messages", "model", "system", "tools", "tool_choice", "output", "config", "sampling",
+        "messages", "model", "system", "attach", "tools", "tool_choice", "output", "into", "reasoning", "config",
+        "options",
     ]  # fmt: skip

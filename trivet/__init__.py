@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from trivet.api import SamplingOptions, chat, complete, count_tokens, embed, map, stream
+    from trivet.api import chat, complete, count_tokens, embed, map, run_tool, stream
+    from trivet.arguments import ChatOptions, SamplingOptions
+    from trivet.attach import audio, document, image
     from trivet.config import Config
     from trivet.errors import (
         AuthError,
@@ -34,15 +36,18 @@ if TYPE_CHECKING:
         WeightsError,
     )
     from trivet.fake import CUT, STALL, Fake
+    from trivet.into import Answer
     from trivet.model import About, Model, Provider, Wrapper
     from trivet.runtime import Runtime
     from trivet.sync import Stream, close
     from trivet.types import (
+        Aside,
         Audio,
         CacheMark,
         Chat,
         ChatResponse,
         Choice,
+        Citation,
         Complete,
         CompleteResponse,
         Context,
@@ -59,6 +64,7 @@ if TYPE_CHECKING:
         Opaque,
         Output,
         Part,
+        Reasoning,
         Request,
         Response,
         Sampling,
@@ -77,6 +83,7 @@ if TYPE_CHECKING:
         ToolResult,
         Usage,
         UsageUpdate,
+        WholePart,
         assistant,
         from_json,
         replace,
@@ -89,13 +96,17 @@ __all__ = [
     "CUT",
     "STALL",
     "About",
+    "Answer",
+    "Aside",
     "Audio",
     "AuthError",
     "BudgetError",
     "CacheMark",
     "Chat",
+    "ChatOptions",
     "ChatResponse",
     "Choice",
+    "Citation",
     "Complete",
     "CompleteResponse",
     "Config",
@@ -121,6 +132,7 @@ __all__ = [
     "Provider",
     "ProviderError",
     "RateLimitError",
+    "Reasoning",
     "Request",
     "RequestError",
     "Response",
@@ -149,16 +161,21 @@ __all__ = [
     "Usage",
     "UsageUpdate",
     "WeightsError",
+    "WholePart",
     "Wrapper",
     "assistant",
+    "audio",
     "chat",
     "close",
     "complete",
     "count_tokens",
+    "document",
     "embed",
     "from_json",
+    "image",
     "map",
     "replace",
+    "run_tool",
     "stream",
     "system",
     "to_json",
@@ -166,7 +183,7 @@ __all__ = [
 ]
 
 # Where the names are, cheapest first: `trivet.Text` must not load what only `trivet.chat` needs.
-_MODULES = ("types", "errors", "model", "config", "runtime", "fake", "sync", "api")
+_MODULES = ("types", "errors", "model", "config", "runtime", "fake", "attach", "into", "sync", "arguments", "api")
 
 if not TYPE_CHECKING:  # a checker would take any name from a module that has __getattr__
 

@@ -11,60 +11,99 @@ import os
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, TypedDict, Unpack, cast
+from typing import Any, TypeVar, Unpack, cast, overload
 
-from trivet.config import Config, nearest
+from trivet import functions
+from trivet.arguments import (
+    Attach,
+    ChatOptions,
+    Prompting,
+    SamplingOptions,
+    Tools,
+    chat_request,
+    map_request,
+    sampling,
+)
+from trivet.config import Config
 from trivet.errors import RequestError, TrivetError
+from trivet.into import Answer, ask
 from trivet.model import About, Model
 from trivet.sync import Bridge, Stream, bridge
 from trivet.types import (
-    Audio,
-    Chat,
     ChatResponse,
     Complete,
     CompleteResponse,
     Conversation,
     CountTokens,
     CountTokensResponse,
-    Document,
     Embed,
     EmbedResponse,
     Event,
-    Image,
-    Message,
     Output,
-    Part,
+    Reasoning,
     Request,
     Response,
-    Sampling,
-    Text,
-    Tool,
+    ToolCall,
     ToolChoice,
+    ToolResult,
     check,
     replace,
     task_name,
-    user,
 )
 
-__all__ = ["SamplingOptions", "chat", "complete", "count_tokens", "embed", "map", "stream"]
+__all__ = ["chat", "complete", "count_tokens", "embed", "map", "run_tool", "stream"]
 
-Prompting = str | Text | Image | Audio | Document | Message | Sequence[Message]
+T = TypeVar("T")
 ConfigLike = Config | str | os.PathLike[str]
 
 
-class SamplingOptions(TypedDict, total=False):
-    """`trivet.Sampling`, as keyword arguments."""
+@overload
+def chat(
+    messages: Prompting,
+    *,
+    model: str | Model | None = None,
+    system: str | None = None,
+    attach: Attach = (),
+    tools: Tools = (),
+    tool_choice: ToolChoice | str | None = None,
+    output: Output | Mapping[str, Any] | None = None,
+    into: None = None,
+    reasoning: Reasoning | str | int | None = None,
+    config: ConfigLike | None = None,
+    **options: Unpack[ChatOptions],
+) -> ChatResponse: ...
 
-    temperature: float | None
-    top_p: float | None
-    top_k: int | None
-    frequency_penalty: float | None
-    presence_penalty: float | None
-    seed: int | None
-    stop: str | Sequence[str]
-    max_tokens: int | None
-    logprobs: int | None
-    n: int
+
+@overload
+def chat(
+    messages: Prompting,
+    *,
+    model: str | Model | None = None,
+    system: str | None = None,
+    attach: Attach = (),
+    tools: Tools = (),
+    tool_choice: ToolChoice | str | None = None,
+    into: type[T],
+    reasoning: Reasoning | str | int | None = None,
+    config: ConfigLike | None = None,
+    **options: Unpack[ChatOptions],
+) -> Answer[T]: ...
+
+
+@overload
+def chat(  # a type that is no class: int | None, Literal["a", "b"]
+    messages: Prompting,
+    *,
+    model: str | Model | None = None,
+    system: str | None = None,
+    attach: Attach = (),
+    tools: Tools = (),
+    tool_choice: ToolChoice | str | None = None,
+    into: Any,
+    reasoning: Reasoning | str | int | None = None,
+    config: ConfigLike | None = None,
+    **options: Unpack[ChatOptions],
+) -> Answer[Any]: ...
 
 
 def chat(
@@ -72,22 +111,45 @@ def chat(
     *,
     model: str | Model | None = None,
     system: str | None = None,
-    tools: Iterable[Tool] = (),
+    attach: Attach = (),
+    tools: Tools = (),
     tool_choice: ToolChoice | str | None = None,
     output: Output | Mapping[str, Any] | None = None,
+    into: Any = None,
+    reasoning: Reasoning | str | int | None = None,
     config: ConfigLike | None = None,
-    **sampling: Unpack[SamplingOptions],
+    **options: Unpack[ChatOptions],
 ) -> ChatResponse:
-    """Answers a question or a conversation.
-
-    `tool_choice` may be a `ToolChoice`, "auto", "none", "required" or the name of a tool; `output` an `Output` or
-    the JSON Schema that the answer must have. ::
+    """Answers a question or a conversation. ::
 
         trivet.chat("Hi").text
         trivet.chat([trivet.user("Hi"), trivet.assistant("Hello!"), trivet.user("Bye")], temperature=0)
+        trivet.chat("What is this?", attach="photo.jpg").text
+        trivet.chat("Who wrote Faust, and when?", into=Book).value
+
+    `attach`: paths, URLs or bytes of images, audio and documents, put before the last message's text. `tools`: `Tool`
+    values, and functions (see `trivet.functions`). `tool_choice`: a `ToolChoice`, "auto", "none", "required" or the
+    name of a tool. `output`: an `Output`, or the JSON Schema that the answer must have. `into`: in place of it, a type
+    (dataclass, msgspec struct, TypedDict, pydantic model, list[int], …) that the answer's `value` then has; a model
+    that cannot hold its schema is told it, and one whose answer does not fit is asked once more, which `notes` say.
+    `reasoning`: a `Reasoning`, an effort ("low", "high", …) or a budget in tokens. Options: those of `Sampling`, and
+    `user`, `cache_key`, `service_tier` and `extra` (fields in the provider's own words) of `Chat`.
     """
-    request = _chat("chat", messages, system, tools, tool_choice, output, sampling)
-    return cast(ChatResponse, _call(request, model, config))
+    request = chat_request(
+        "chat",
+        messages,
+        system,
+        options,
+        attached=attach,
+        tools=tools,
+        tool_choice=tool_choice,
+        output=output,
+        reasoning=reasoning,
+    )
+    if into is None:
+        return cast(ChatResponse, _call(request, model, config))
+    over = bridge()
+    return over.run(lambda: ask(lambda each: _answer(over, each, model, config), request, into))
 
 
 def stream(
@@ -95,21 +157,42 @@ def stream(
     *,
     model: str | Model | None = None,
     system: str | None = None,
-    tools: Iterable[Tool] = (),
+    attach: Attach = (),
+    tools: Tools = (),
     tool_choice: ToolChoice | str | None = None,
     output: Output | Mapping[str, Any] | None = None,
+    reasoning: Reasoning | str | int | None = None,
     config: ConfigLike | None = None,
-    **sampling: Unpack[SamplingOptions],
+    **options: Unpack[ChatOptions],
 ) -> Stream:
     """The same as `chat`, piece by piece: iterate over it for strings, then take its `response`.
 
     The request is under way at once; leaving the loop, or `close()`, cancels it.
     """
-    request = _chat("stream", messages, system, tools, tool_choice, output, sampling)
+    request = chat_request(
+        "stream",
+        messages,
+        system,
+        options,
+        attached=attach,
+        tools=tools,
+        tool_choice=tool_choice,
+        output=output,
+        reasoning=reasoning,
+    )
     if request.sampling.n > 1:
         raise RequestError(f"stream gives one answer, and n is {request.sampling.n}: use trivet.chat", field="n")
     over = bridge()
     return Stream(over, lambda: _events(over, _named(request, model), model, config))
+
+
+def run_tool(call: ToolCall, tools: Iterable[functions.Function]) -> ToolResult:
+    """Calls the function that a model asked for, async or not, in a thread of trivet's. Its result goes back in a
+    user's message; see `trivet.functions.run`. ::
+
+        trivet.user(*(trivet.run_tool(call, tools) for call in response.tool_calls))
+    """
+    return bridge().run(lambda: functions.run(call, tools))
 
 
 def complete(
@@ -118,10 +201,10 @@ def complete(
     suffix: str | None = None,
     model: str | Model | None = None,
     config: ConfigLike | None = None,
-    **sampling: Unpack[SamplingOptions],
+    **options: Unpack[SamplingOptions],
 ) -> CompleteResponse:
     """Goes on from `prompt`, as plain text without a chat's template."""
-    request = check(Complete(prompt=prompt, suffix=suffix, sampling=_sampling("complete", sampling)))
+    request = check(Complete(prompt=prompt, suffix=suffix, sampling=sampling("complete", options)))
     return cast(CompleteResponse, _call(request, model, config))
 
 
@@ -142,13 +225,25 @@ def count_tokens(
     *,
     model: str | Model | None = None,
     system: str | None = None,
-    tools: Iterable[Tool] = (),
+    attach: Attach = (),
+    tools: Tools = (),
     tool_choice: ToolChoice | str | None = None,
     output: Output | Mapping[str, Any] | None = None,
+    reasoning: Reasoning | str | int | None = None,
     config: ConfigLike | None = None,
 ) -> CountTokensResponse:
     """How many tokens a `chat` of the same arguments would have as its prompt: `.input_tokens`."""
-    whole = _chat("count_tokens", messages, system, tools, tool_choice, output, {})
+    whole = chat_request(
+        "count_tokens",
+        messages,
+        system,
+        {},
+        attached=attach,
+        tools=tools,
+        tool_choice=tool_choice,
+        output=output,
+        reasoning=reasoning,
+    )
     fields = {name: getattr(whole, name) for name in Conversation.__struct_fields__}
     return cast(CountTokensResponse, _call(CountTokens(**fields), model, config))
 
@@ -161,17 +256,17 @@ def map(
     system: str | None = None,
     progress: bool | None = None,
     config: ConfigLike | None = None,
-    **sampling: Unpack[SamplingOptions],
+    **options: Unpack[ChatOptions],
 ) -> list[Any]:
     """Many requests at once, at most `concurrency` under way. Gives their responses in order, and in the place of
-    one that failed its `TrivetError`. A string is a question for `chat`, with `system` and the sampling options given
+    one that failed its `TrivetError`. A string is a question for `chat`, with `system` and the options given
     here; other requests have their own. `model` is for requests that name none.
 
     `progress` says whether to show a bar on standard error, None being: where that is a terminal.
     """
     if isinstance(requests, str):  # whose letters would be the questions
         raise TypeError("requests are a list of questions, and this is one string: use trivet.chat, or [question]")
-    todo = [_request(item, i, system, sampling) for i, item in enumerate(requests)]
+    todo = [map_request(item, i, system, options) for i, item in enumerate(requests)]
     if concurrency < 1:
         raise ValueError(f"concurrency is {concurrency}, must be at least 1")
     over = bridge()
@@ -184,81 +279,6 @@ def map(
                 return error
 
         return over.run(lambda: _each(todo, one, concurrency, advance))
-
-
-# --- from arguments to a request ---------------------------------------------------------------------------
-
-
-def _chat(
-    function: str,
-    messages: Prompting,
-    system: str | None,
-    tools: Iterable[Tool],
-    tool_choice: ToolChoice | str | None,
-    output: Output | Mapping[str, Any] | None,
-    sampling: Mapping[str, Any],
-) -> Chat:
-    turns = _messages(messages)
-    if system is not None:
-        turns = (Message(role="system", content=(Text(text=system),)), *turns)
-    return check(
-        Chat(
-            messages=turns,
-            tools=tuple(tools),
-            tool_choice=_tool_choice(tool_choice),
-            output=Output(schema=output) if isinstance(output, Mapping) else output,
-            sampling=_sampling(function, sampling),
-        )
-    )
-
-
-def _messages(given: object) -> tuple[Message, ...]:
-    if isinstance(given, str | Part):
-        return (user(given),)
-    if isinstance(given, Message):
-        return (given,)
-    turns = tuple(given) if isinstance(given, Iterable) and not isinstance(given, Mapping | bytes) else (given,)
-    for turn in turns:
-        if not isinstance(turn, Message):
-            raise TypeError(
-                f"messages are a string, or trivet.user(...), trivet.assistant(...) and trivet.system(...), "
-                f"and one is of type {type(turn).__name__}"
-            )
-    if not turns:
-        raise RequestError("There is no message to answer.", field="messages")
-    return turns
-
-
-def _tool_choice(given: ToolChoice | str | None) -> ToolChoice | None:
-    if not isinstance(given, str):
-        return given
-    if given in ("auto", "none", "required"):
-        return ToolChoice(mode=cast(Any, given))
-    return ToolChoice(mode="named", name=given)
-
-
-def _sampling(function: str, given: Mapping[str, Any]) -> Sampling:
-    """Raises TypeError for a name that there is not, as a function does, and RequestError for a wrong value."""
-    options = dict(given)
-    for name in options:
-        if name not in Sampling.__struct_fields__:
-            meant = nearest(name, Sampling.__struct_fields__)
-            hint = f"did you mean {meant!r}?" if meant else f"there are: {', '.join(Sampling.__struct_fields__)}"
-            raise TypeError(f"{function}() has no argument {name!r}: {hint}")
-    stop = options.get("stop", ())
-    options["stop"] = (stop,) if isinstance(stop, str) else tuple(stop or ())
-    try:
-        return check(Sampling(**options))
-    except ValueError as error:
-        raise RequestError(str(error), field=str(error).split()[0]) from None
-
-
-def _request(item: object, i: int, system: str | None, sampling: Mapping[str, Any]) -> Request:
-    if isinstance(item, str):
-        return _chat("map", item, system, (), None, None, sampling)
-    if isinstance(item, Request):
-        return item
-    raise TypeError(f"requests are strings and values such as trivet.Chat(...), and [{i}] is {type(item).__name__}")
 
 
 # --- on the bridge's loop ----------------------------------------------------------------------------------

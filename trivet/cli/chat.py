@@ -21,6 +21,14 @@ def add(subparsers: Any) -> None:
     parser.add_argument("question", nargs="*", help="the question; quotes may be left out")
     parser.add_argument("-m", "--model", metavar="NAME", help="a model's name, or a path to a GGUF file")
     parser.add_argument("--system", metavar="TEXT", help="a system prompt")
+    parser.add_argument(
+        "-a",
+        "--attach",
+        action="append",
+        metavar="FILE",
+        help="an image, audio, a PDF or a text to ask about: a path or a URL; may be given again",
+    )
+    parser.add_argument("--schema", metavar="FILE", help="a JSON Schema that the answer must have")
     parser.add_argument("--json", action="store_true", help="print the whole response as JSON")
     parser.add_argument("--temperature", type=float, metavar="X", help="0 takes the likeliest token every time")
     parser.add_argument("--top-p", type=float, metavar="X", help="draw from the likeliest tokens, of this share")
@@ -37,16 +45,36 @@ def run(args: argparse.Namespace) -> int:
     options |= {"model": args.model, "system": args.system, "config": args.config}
     question = " ".join(args.question)
     if not question and stdin.is_terminal():
-        if args.json:
-            args.usage("--json needs a question, as an argument or on standard input")
+        for name in ("json", "attach", "schema"):
+            if getattr(args, name):
+                args.usage(f"--{name} needs a question, as an argument or on standard input")
         return _conversation(options)
     question = "\n\n".join(part for part in (question, stdin.text()) if part)
     if not question:
         args.usage("there is no question: give one as an argument or on standard input")
+    if args.attach:
+        options["attach"] = args.attach
+    if args.schema:
+        options["output"] = _schema(args.schema)
     if args.json:
         return _print_json(question, options)
     _answer(question, options)
     return 0
+
+
+def _schema(path: str) -> dict[str, Any]:
+    import json
+
+    from trivet.errors import RequestError
+
+    try:
+        with open(path, "rb") as file:
+            schema = json.load(file)
+    except ValueError as error:  # no JSON, or no UTF-8
+        raise RequestError(f"{path} is no JSON: {error}", field="schema") from None
+    if not isinstance(schema, dict):
+        raise RequestError(f"{path} is no JSON Schema: that is an object", field="schema")
+    return schema
 
 
 def _print_json(question: str, options: dict[str, Any]) -> int:

@@ -1,0 +1,197 @@
+"""Images, audio and documents from a path, a URL or bytes.
+
+What a file holds is told by its first bytes, and only then by its name. A URL is passed on as it is, for the provider
+to fetch: nothing is downloaded here. A `data:` URL and a `file:` URL are what they contain.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any, TypeVar
+from urllib.parse import unquote, urlsplit
+
+from trivet.errors import RequestError
+from trivet.types import Audio, Document, Image
+from trivet.wire.data_url import is_data_url, read_data_url
+
+__all__ = ["Attachable", "attach", "audio", "document", "image"]
+
+Attachable = str | os.PathLike[str] | bytes
+Attachment = Image | Audio | Document
+P = TypeVar("P", Image, Audio, Document)
+
+_TYPES = {  # by the end of a name
+    "png": "image/png",
+    "jpg": "image/jpeg",
+    "jpeg": "image/jpeg",
+    "gif": "image/gif",
+    "webp": "image/webp",
+    "wav": "audio/wav",
+    "mp3": "audio/mpeg",
+    "flac": "audio/flac",
+    "ogg": "audio/ogg",
+    "oga": "audio/ogg",
+    "opus": "audio/ogg",
+    "pdf": "application/pdf",
+    "txt": "text/plain",
+    "md": "text/markdown",
+    "csv": "text/csv",
+    "html": "text/html",
+    "htm": "text/html",
+}
+_TAKES: dict[type[Any], tuple[str, ...]] = {
+    Image: ("image/",),
+    Audio: ("audio/",),
+    Document: ("application/pdf", "text/"),
+}
+_KINDS = "png, jpeg, gif, webp, wav, mp3, flac, ogg, pdf and UTF-8 text"
+
+
+def image(source: Attachable, *, media_type: str | None = None, detail: Any = None) -> Image:
+    """A picture for `trivet.user(...)`: png, jpeg, gif, webp, or whatever `media_type` names. `detail` is OpenAI's
+    hint: auto, low or high. Raises RequestError where there is no such file, or no picture in it."""
+    return _part(Image, source, media_type, detail=detail)
+
+
+def audio(source: Attachable, *, media_type: str | None = None) -> Audio:
+    """Sound, as `image` takes a picture: wav, mp3, flac, ogg."""
+    return _part(Audio, source, media_type)
+
+
+def document(source: Attachable, *, media_type: str | None = None, name: str | None = None) -> Document:
+    """A PDF or a UTF-8 text, as `image` takes a picture. `name` is what to call it, the file's own by default."""
+    return _part(Document, source, media_type, name=name or _name(source))
+
+
+def attach(source: Attachable) -> Attachment:
+    """Whichever of the three it is. A URL must tell it by its end."""
+    url = _url(source)
+    data, found = _read(source) if url is None else (None, _by_name(urlsplit(url).path))
+    if found is None:
+        what = _told(source)
+        if url is not None:
+            raise RequestError(f"{what} does not say what it is: use trivet.image, audio or document", field="attach")
+        raise _unknown(what)
+    for kind, starts in _TAKES.items():
+        if found.startswith(starts):
+            named = {"name": _name(source)} if kind is Document else {}
+            part: Attachment = kind(data=data, url=url, media_type=found, **named)
+            return part
+    raise RequestError(f"{_told(source)} is {found}, which is no image, audio or document", field="attach")
+
+
+def _part(kind: type[P], source: Attachable, media_type: str | None, **fields: Any) -> P:
+    what, noun = _told(source), kind.__name__.lower()
+    url = _url(source)
+    data, found = _read(source) if url is None else (None, _by_name(urlsplit(url).path))
+    if media_type is None and found is not None and not found.startswith(_TAKES[kind]):
+        raise RequestError(f"{what} is {found}, which is no {noun}", field=noun)
+    if media_type is None and found is None and url is None:
+        raise _unknown(what)
+    return kind(data=data, url=url, media_type=media_type or found, **fields)
+
+
+def _unknown(what: str) -> RequestError:
+    return RequestError(
+        f"{what} is of an unknown kind: there are {_KINDS}. Of another, give the media_type to trivet.image, audio or "
+        "document",
+        field="attach",
+    )
+
+
+def _told(source: Attachable) -> str:
+    """What to call it in an error."""
+    return "what is attached (bytes)" if isinstance(source, bytes) else repr(_short(os.fspath(source)))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 200 else f"{text[:200]}…"
+
+
+def _url(source: Attachable) -> str | None:
+    """The address, where it is one for the provider to look at."""
+    if isinstance(source, str) and re.match(r"[a-z][a-z0-9+.-]+://", source, re.I):
+        return None if source[:5].lower() == "file:" else source
+    return None
+
+
+def _name(source: Attachable) -> str | None:
+    if isinstance(source, bytes) or (isinstance(source, str) and is_data_url(source)):
+        return None
+    path = os.fspath(source)
+    if isinstance(source, str) and "://" in source:
+        path = unquote(urlsplit(path).path)
+    return os.path.basename(path) or None
+
+
+def _read(source: Attachable) -> tuple[bytes, str | None]:
+    """The bytes, and their media type where it is known."""
+    if isinstance(source, bytes):
+        return _full(source, _told(source)), media_type_of(source)
+    if not isinstance(source, str | os.PathLike):
+        raise TypeError(f"what is attached is a path, a URL or bytes, and this is of type {type(source).__name__}")
+    path = os.fspath(source)
+    if is_data_url(path):
+        data, told = read_data_url(path, "attach")
+        return _full(data, "the data: URL"), media_type_of(data) or told
+    if path[:7].lower() == "file://":
+        path = unquote(urlsplit(path).path)
+    try:
+        with open(os.path.expanduser(path), "rb") as file:
+            data = file.read()
+    except FileNotFoundError:
+        where = os.path.dirname(path) or os.getcwd()
+        raise RequestError(f"There is no file {_told(source)} in {where}: check the path", field="attach") from None
+    except IsADirectoryError:
+        raise RequestError(f"{_told(source)} is a folder: attach the files in it one by one", field="attach") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise RequestError(f"{_told(source)} cannot be read: {reason}", field="attach") from None
+    return _full(data, _told(source)), media_type_of(data, path)
+
+
+def _full(data: bytes, what: str) -> bytes:
+    if not data:
+        raise RequestError(f"{what} is empty: there is nothing to attach", field="attach")
+    return data
+
+
+def _by_name(path: str) -> str | None:
+    return _TYPES.get(os.path.splitext(path)[1].lower().removeprefix("."))
+
+
+def media_type_of(data: bytes, path: str = "") -> str | None:
+    """The media type by the first bytes; that of a text by the end of its name. None where neither says."""
+    for start, media_type in (
+        (b"\x89PNG\r\n\x1a\n", "image/png"),
+        (b"\xff\xd8\xff", "image/jpeg"),
+        (b"GIF87a", "image/gif"),
+        (b"GIF89a", "image/gif"),
+        (b"fLaC", "audio/flac"),
+        (b"OggS", "audio/ogg"),
+        (b"ID3", "audio/mpeg"),
+        (b"%PDF-", "application/pdf"),
+    ):
+        if data.startswith(start):
+            return media_type
+    if data.startswith(b"RIFF"):
+        return {b"WEBP": "image/webp", b"WAVE": "audio/wav"}.get(data[8:12])
+    if len(data) > 1 and data[0] == 0xFF and data[1] & 0xE6 == 0xE2:  # an MPEG frame of layer III, without ID3 in front
+        return "audio/mpeg"
+    return _text_type(path) if _is_text(data) else None
+
+
+def _text_type(path: str) -> str:
+    named = _by_name(path) or ""
+    return named if named.startswith("text/") else "text/plain"
+
+
+def _is_text(data: bytes) -> bool:
+    if b"\0" in data:
+        return False
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
