@@ -1,5 +1,6 @@
-"""A provider that streams: lists no models, and answers all else with 200 events of OpenAI's chat protocol, each written by itself, and
-one for every connection in turn. `python -m benchmarks.drip` listens on a free port, which it prints."""
+"""A provider that streams: lists no models, and answers all else with 200 events of OpenAI's chat protocol, each
+written by itself, one for every connection in turn.
+`python -m benchmarks.drip` listens on a free port, which it prints."""
 
 from __future__ import annotations
 

@@ -35,7 +35,9 @@ class Collector:
             self._parts.setdefault(event.choice, {})[event.part] = event
         elif isinstance(event, TextDelta | ThinkingDelta | ToolCallDelta):
             parts = self._parts.setdefault(event.choice, {})
-            growing = parts.setdefault(event.part, _Growing(event))
+            growing = parts.get(event.part)
+            if growing is None:
+                growing = parts[event.part] = _Growing(event)
             assert isinstance(growing, _Growing)
             growing.add(event)
             if isinstance(event, TextDelta) and event.logprobs:

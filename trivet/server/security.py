@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import ipaddress
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from urllib.parse import parse_qs, urlsplit
 
 from trivet.errors import ConfigError, RequestError
@@ -65,7 +66,7 @@ def check_origin(headers: Mapping[bytes, bytes], *, loopback: bool) -> None:
     """Raises `RequestError` 403 for a `Host` that is not loopback where the server is, and for a foreign `Origin`:
     one that is not loopback either, or, on another address, not the `Host` itself."""
     host = headers.get(b"host", b"").decode("latin-1").lower()
-    if loopback and not is_loopback(_name(host)):
+    if loopback and not _here(host):
         raise RequestError(f"the Host header {host!r} is not this machine: ask http://127.0.0.1 itself", status=403)
     origin = headers.get(b"origin")
     if origin is None:
@@ -73,7 +74,7 @@ def check_origin(headers: Mapping[bytes, bytes], *, loopback: bool) -> None:
     text = origin.decode("latin-1").lower()
     scheme, _, place = text.partition("://")
     port = _DEFAULT_PORTS.get(scheme, "")
-    if is_loopback(_name(place)) if loopback else bool(place) and place.removesuffix(port) == host.removesuffix(port):
+    if _here(place) if loopback else bool(place) and place.removesuffix(port) == host.removesuffix(port):
         return
     raise RequestError(f"requests from the web page {text!r} are refused: ask from a program instead", status=403)
 
@@ -93,6 +94,11 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+@lru_cache(256)  # of a header's value, the same in nearly all requests
+def _here(place: str) -> bool:
+    return is_loopback(_name(place))
 
 
 def _name(place: str) -> str:

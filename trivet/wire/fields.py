@@ -47,13 +47,14 @@ class Fields:
         value = self.left.pop(name, None)
         if value is None:
             return default
-        return convert(value, kind, self.at(name))
+        return value if type(value) is kind else convert(value, kind, self.at(name))
 
     def need(self, name: str, kind: type[T]) -> T:
         """The value of a field that must be there."""
-        if not self.has(name):
+        value = self.take(name, kind)
+        if value is None:
             raise RequestError(f"{self.at(name)} is missing", field=self.at(name))
-        return convert(self.left.pop(name), kind, self.at(name))
+        return value
 
     def object(self, name: str) -> Fields | None:
         """A nested object, to be read in its turn."""
@@ -62,7 +63,7 @@ class Fields:
 
     def objects(self, name: str) -> list[Fields]:
         """A list of nested objects; an absent one is empty."""
-        values = self.take(name, list[Any], [])
+        values = self.take(name, list, [])
         return [Fields(v, f"{self.at(name)}[{i}]") for i, v in enumerate(values)]
 
     def rest(self) -> dict[str, Any]:

@@ -130,7 +130,11 @@ def read_usage(told: Mapping[str, Any] | None) -> Usage:
 
 def _count(told: Mapping[str, Any], *names: str) -> int | None:
     """The first of these that is a number of tokens."""
-    return next((told[n] for n in names if isinstance(told.get(n), int) and told[n] >= 0), None)
+    for name in names:
+        value = told.get(name)
+        if isinstance(value, int) and value >= 0:
+            return value
+    return None
 
 
 def write_usage(usage: Usage) -> dict[str, Any] | None:

@@ -43,6 +43,42 @@ class _Asked(msgspec.Struct):
     stream_options: _Options | None = None
 
 
+class _Text(msgspec.Struct, forbid_unknown_fields=True):
+    content: str
+    role: str | None = None
+    refusal: None = None
+    tool_calls: None = None
+    reasoning_content: None = None
+    reasoning: None = None
+
+
+class _Piece(msgspec.Struct, forbid_unknown_fields=True):
+    delta: _Text
+    index: int = 0
+    logprobs: None = None
+    finish_reason: None = None
+    stop_reason: None = None
+
+
+class _Usual(msgspec.Struct, forbid_unknown_fields=True):
+    """A chunk that holds a piece of text and nothing more, as nearly all of a stream do: read at once. Any other chunk
+    is not of this shape, and is read field by field."""
+
+    choices: tuple[_Piece]
+    id: str | None = None
+    object: str | None = None
+    created: int | None = None
+    model: str | None = None
+    usage: msgspec.UnsetType | None = msgspec.UNSET
+    service_tier: str | None = None
+    system_fingerprint: str | None = None
+    obfuscation: str | None = None
+
+
+_usual = msgspec.json.Decoder(_Usual)
+_LABELS = ("service_tier", "system_fingerprint", "obfuscation")
+
+
 class Reader:
     """One answer. Where the client speaks this protocol too, events keep the bytes that they came of, without the
     usage that only we have asked for."""
@@ -55,7 +91,8 @@ class Reader:
         if self._own and source is not None and target.stream and target.quirks.get("stream_options", True):
             options = msgspec.json.decode(source.body, type=_Asked).stream_options
             self._takes_usage_out = options is None or not options.include_usage
-        self._model, self._id = target.model, None
+        self._model = target.model
+        self._id: str | None = None
         self._started = self._done = False
         self._usage = Usage()
         self._extra: Json = {}
@@ -76,6 +113,8 @@ class Reader:
 
     def event(self, event: sse.Event) -> Iterable[Event]:
         """The events that a chunk amounts to. Raises the error that a provider tells in mid-stream."""
+        if self._started and (delta := self._text(event)) is not None:
+            return (delta,)
         if event.data.strip() == b"[DONE]":
             found = [] if self._done else list(self._finish())
             return self._with_raw(found, event.raw)
@@ -105,6 +144,26 @@ class Reader:
                 provider=self._target.provider,
             )
         return self._with_raw(list(self._finish()), sse.event(b"[DONE]"))  # which some hosts leave out
+
+    def _text(self, event: sse.Event) -> Event | None:
+        """The one event of a usual chunk; None for any other."""
+        try:
+            data = _usual.decode(event.data)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
+        (piece,) = data.choices
+        if not piece.delta.content:
+            return None
+        self._model, self._id = data.model or self._model, data.id or self._id
+        for name in _LABELS:
+            if (label := getattr(data, name)) is not None:
+                self._extra[name] = label
+        raw = None
+        if self._own:
+            seen = self._takes_usage_out and data.usage is None
+            body = _NO_USAGE.sub(b"", event.raw, count=1) if seen else event.raw
+            raw = Source(protocol=PROTOCOL, body=body)
+        return self._choice(piece.index).text(piece.delta.content, raw)
 
     def _choice(self, index: int) -> ChoiceIn:
         if index not in self._choices:

@@ -20,6 +20,7 @@ from trivet.types import (
     Message,
     Opaque,
     Part,
+    Source,
     Text,
     TextDelta,
     ThinkingDelta,
@@ -97,6 +98,12 @@ class ChoiceIn:
             self._collector.add(delta)
             yield delta
         self._keep(told, choice)
+
+    def text(self, text: str, raw: Source | None) -> TextDelta:
+        """The same as `add` for a piece of text that has nothing with it."""
+        delta = TextDelta(text=text, choice=self.index, part=self._part("text"), raw=raw)
+        self._collector.add(delta)
+        return delta
 
     def finish(self) -> Iterator[Event]:
         """Calls of custom tools, which are told in one piece when they are over."""
