@@ -20,6 +20,7 @@ from trivet import wire
 from trivet.errors import OverloadedError, ProviderError, RequestError, TransportError, TrivetError
 from trivet.model import Model
 from trivet.server import listings
+from trivet.server.ahead import Ahead
 from trivet.server.exchange import ClientLeft, Exchange, Receive, Scope, Send
 from trivet.server.security import Keys, check_json, check_origin
 from trivet.types import Context, Done, Event, Request, Source, Start, replace, task_name
@@ -261,7 +262,7 @@ async def _stream(exchange: Exchange, protocol: Wire, renderer: wire.Renderer, m
     Where the first event has what a provider of the same protocol sent, so have all, and that is what goes on."""
     held, passes = b"", None
     async with aclosing(model.stream(request)) as events:
-        async for event in events:
+        async for event in Ahead(events, exchange.flush):
             if passes is None:
                 passes = _same(event.raw, protocol)
             chunk = _passed(event) if passes else renderer.event(event)

@@ -54,7 +54,7 @@ class Exchange:
         self._receive, self._send = receive, send
         self._task: asyncio.Task[Any] | None = None  # what `stop` cancels
         self._why: Exception | None = None
-        self._writes = 0
+        self._unsent: list[bytes] = []
         self._watch: asyncio.Future[None] | None = None
 
     async def attend(self, work: Awaitable[None]) -> None:
@@ -110,16 +110,29 @@ class Exchange:
         await self._finish(body)
 
     async def write(self, chunk: bytes, *, more: bool = True) -> None:
-        """The next bytes of a stream of server-sent events, the first of which sends the head; without `more`, the
-        last."""
-        if self.status is None:
+        """The next bytes of a stream of server-sent events, the first of which send the head, and go out at once; the
+        others with `flush`, at the latest after `BREATH` of them. Without `more`, the last."""
+        begins = self.status is None
+        if begins:
             await self._begin(200, *STREAM)
+        self._unsent.append(chunk)
         if not more:
-            return await self._finish(chunk)
-        await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
-        self._writes += 1
-        if self._writes % BREATH == 0:
+            return await self._finish(self._taken())
+        if begins:
+            await self.flush()
+        elif len(self._unsent) >= BREATH:
+            await self.flush()
             await asyncio.sleep(0)
+
+    async def flush(self) -> None:
+        """Sends what was written."""
+        if self._unsent:
+            await self._send({"type": "http.response.body", "body": self._taken(), "more_body": True})
+
+    def _taken(self) -> bytes:
+        chunk = self._unsent[0] if len(self._unsent) == 1 else b"".join(self._unsent)
+        self._unsent.clear()
+        return chunk
 
     async def _leaving(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
