@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from trivet.errors import TrivetError
+from trivet.providers.hosted import marks
 from trivet.types import (
     Audio,
     CacheMark,
@@ -121,6 +122,8 @@ def told(request: Chat, back: str) -> str:
     family, wire, _ = BACKS[back]
     target = Target(model="m", provider=family, family=family)
     kept, notes = leave_out(request, family, unsigned=False)
+    kept, more = marks(kept, target, wire)
+    notes += more
     try:
         body = wire.write(kept, target)
     except TrivetError:

@@ -173,6 +173,9 @@ class HostedModel(Model):
             quirks=provider.quirks_of(self.name),
         )
         wire: Back = route.wire
+        if isinstance(request, Conversation):
+            request, more = marks(request, target, wire)
+            notes += more
         body = source.body(request, target, wire)
         path = (target.stream and route.stream_path) or route.path
         url = f"{provider.base}/{path.format(model=self.name)}"
@@ -194,6 +197,14 @@ class HostedModel(Model):
                             yield _noted(event, notes)
                 for event in reader.end():
                     yield _noted(event, notes)
+
+
+def marks(request: Conversation, target: Target, wire: Back) -> tuple[Conversation, tuple[str, ...]]:
+    """The request without the cache marks that the protocol has no place for. What a client wrote in it stays."""
+    takes = getattr(wire, "takes_mark", None)
+    if takes is None or (request.source is not None and request.source.protocol == wire.PROTOCOL):
+        return request, ()
+    return leave_outmarks(request, lambda value, role: takes(value, role, target), target.provider)
 
 
 def _noted(event: Event, notes: tuple[str, ...]) -> Event:

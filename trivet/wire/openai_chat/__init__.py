@@ -7,9 +7,9 @@ from trivet.wire.openai_chat.answer_in import Reader
 from trivet.wire.openai_chat.answer_out import Renderer
 from trivet.wire.openai_chat.request_in import parse
 from trivet.wire.openai_chat.request_out import told, write
-from trivet.wire.openai_chat.terms import PROTOCOL
+from trivet.wire.openai_chat.terms import PROTOCOL, takes_mark
 from trivet.wire.openai_errors import error
 
-__all__ = ["PROTOCOL", "Reader", "Renderer", "error", "parse", "read_error", "told", "write"]
+__all__ = ["PROTOCOL", "Reader", "Renderer", "error", "parse", "read_error", "takes_mark", "told", "write"]
 
 read_error = partial(openai_errors.read_error, protocol=PROTOCOL)

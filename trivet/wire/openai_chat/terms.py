@@ -27,7 +27,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from trivet.errors import UnsupportedError
-from trivet.types import CacheMark, Extra, Request, Source
+from trivet.types import CacheMark, Extra, Opaque, Part, Request, Source, Text, Thinking, Tool, ToolCall
 from trivet.wire import Target
 from trivet.wire.carry import LABELS
 from trivet.wire.ids import fitting
@@ -102,6 +102,17 @@ class Terms:
             return id
         pattern, prefix, length = style
         return fitting(id, pattern, prefix=prefix, length=length)
+
+
+def takes_mark(value: Part | Tool, role: str, target: Target) -> bool:
+    """Whether a cache mark can be told there, in some way."""
+    quirk = target.quirks.get("cache", "breakpoint" if target.family == PROVIDER else None)
+    if quirk == "automatic":
+        return True
+    refusal = isinstance(value, Text) and value.extra.get(REFUSAL) is True
+    if quirk is None or refusal or isinstance(value, ToolCall | Thinking | Opaque):
+        return False
+    return quirk == "cache_control" or not isinstance(value, Tool)
 
 
 def merged(written: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,8 +9,9 @@ from trivet.wire.openai_responses.answer_in import Reader
 from trivet.wire.openai_responses.answer_out import Renderer
 from trivet.wire.openai_responses.request_in import PROTOCOL, parse
 from trivet.wire.openai_responses.request_out import told, write
+from trivet.wire.openai_responses.terms import takes_mark
 
-__all__ = ["PROTOCOL", "Reader", "Renderer", "error", "parse", "read_error", "told", "write"]
+__all__ = ["PROTOCOL", "Reader", "Renderer", "error", "parse", "read_error", "takes_mark", "told", "write"]
 
 
 def read_error(status: int, headers: Mapping[str, str], body: bytes, target: Target) -> TrivetError:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from trivet.errors import UnsupportedError
-from trivet.types import CacheMark, Extra, Request
+from trivet.types import CacheMark, Document, Extra, Image, Part, Request, Text, Tool, ToolResult
 from trivet.wire import Target
 from trivet.wire.ids import fitting
 from trivet.wire.openai_responses.items_in import SAID
@@ -70,6 +70,11 @@ class Terms:
     def call_id(self, id: str) -> str:
         """A tool call's id, as OpenAI takes it: the same for the call and its result."""
         return fitting(id, _ID, prefix="call_")
+
+
+def takes_mark(value: Part | Tool, role: str, target: Target) -> bool:
+    """Whether the protocol has a place for a cache mark there: on what the model reads, and not on what it has said."""
+    return role != "assistant" and isinstance(value, Text | Image | Document | ToolResult)
 
 
 def merged(written: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,48 @@
+"""Cache marks where a protocol or a host has no place for them. A mark changes what an answer costs and not what it
+says: it is left out, with a note, and the request goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from trivet.types import CacheMark, Conversation, Message, Part, Tool, ToolResult, replace
+
+Takes = Callable[[Part | Tool, str], bool]
+"""Whether a part of a message from this role, or a tool (whose role is `tool`), may have a mark."""
+
+
+def leave_out_marks(request: Conversation, takes: Takes, who: str) -> tuple[Conversation, tuple[str, ...]]:
+    """The conversation without the marks that `who` has no place for, and a note that counts them. The same object
+    comes back where there are none."""
+    gone: list[CacheMark] = []
+    messages = tuple(_message(m, takes, gone) for m in request.messages)
+    tools = tuple(_tool(t, takes, gone) for t in request.tools)
+    if not gone:
+        return request, ()
+    return replace(request, messages=messages, tools=tools), (
+        f"cache marks left out for {who}, which has no place for them: {len(gone)}",
+    )
+
+
+def _message(message: Message, takes: Takes, gone: list[CacheMark]) -> Message:
+    content = tuple(_part(p, message.role, takes, gone) for p in message.content)
+    same = all(a is b for a, b in zip(content, message.content, strict=True))
+    return message if same else replace(message, content=content)
+
+
+def _part(part: Part, role: str, takes: Takes, gone: list[CacheMark]) -> Part:
+    if isinstance(part, ToolResult):
+        content = tuple(_part(p, role, takes, gone) for p in part.content)
+        if any(a is not b for a, b in zip(content, part.content, strict=True)):
+            part = replace(part, content=content)
+    if part.cache is None or takes(part, role):
+        return part
+    gone.append(part.cache)
+    return replace(part, cache=None)
+
+
+def _tool(tool: Tool, takes: Takes, gone: list[CacheMark]) -> Tool:
+    if tool.cache is None or takes(tool, "tool"):
+        return tool
+    gone.append(tool.cache)
+    return replace(tool, cache=None)
