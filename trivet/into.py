@@ -157,7 +157,7 @@ def portable(schema: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
     Objects have the listed properties and no others; one with a default must be there too, its default being told in
     its description, as is a format that providers do not know.
     """
-    out = {key: value for key, value in schema.items() if key != "default"}
+    out = {key: value for key, value in schema.items() if key not in ("default", "uniqueItems")}  # a set sees to that
     notes = [out["description"]] if "description" in out else []
     if "default" in schema and "$ref" not in schema:
         notes.append(f"By default {msgspec.json.encode(schema['default']).decode()}.")
