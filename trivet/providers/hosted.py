@@ -204,7 +204,7 @@ def marks(request: Conversation, target: Target, wire: Back) -> tuple[Conversati
     takes = getattr(wire, "takes_mark", None)
     if takes is None or (request.source is not None and request.source.protocol == wire.PROTOCOL):
         return request, ()
-    return leave_outmarks(request, lambda value, role: takes(value, role, target), target.provider)
+    return leave_out_marks(request, lambda value, role: takes(value, role, target), target.provider)
 
 
 def _noted(event: Event, notes: tuple[str, ...]) -> Event:
