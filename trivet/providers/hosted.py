@@ -17,6 +17,7 @@ from trivet.providers.http import Http, Timeouts
 from trivet.providers.settings import ProviderSettings
 from trivet.types import Conversation, Done, Event, Request, Start, Value, replace, task_name
 from trivet.wire import Back, Target, source, sse
+from trivet.wire.marks import leave_out_marks
 from trivet.wire.thinking import leave_out
 
 
