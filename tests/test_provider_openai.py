@@ -8,7 +8,7 @@ import pytest
 
 from trivet.providers.openai import OpenAI
 from trivet.providers.settings import ProviderSettings
-from trivet.types import Chat, Complete, Embed, Request, Sampling, Source, user
+from trivet.types import Chat, Complete, Embed, Request, Sampling, Source, Thinking, assistant, replace, user
 
 CHAT = (user("Hi"),)
 
@@ -62,3 +62,14 @@ def test_headers_have_the_key_the_organisation_and_those_of_the_configuration(mo
     assert headers["authorization"] == "Bearer from the environment"
     assert (headers["openai-organization"], headers["x-team"]) == ("org-1", "a")
     assert "openai-project" not in headers
+
+
+def test_reasoning_goes_back_to_responses_alone() -> None:
+    signed = Thinking(text="hm", signature="s", provider="openai")
+    chat = Chat(messages=(*CHAT, assistant(signed, "Hello"), user("Again")))
+    openai = OpenAI(ProviderSettings(api_key="k"), name="openai")
+    assert openai.thoughts(chat) == (chat, ())
+    kept, (note,) = openai.thoughts(replace(chat, sampling=Sampling(stop=("x",))))
+    assert [m.text for m in kept.messages] == ["Hi", "Hello", "Again"]
+    assert not any(isinstance(p, Thinking) for m in kept.messages for p in m.content)
+    assert "chat completions" in note

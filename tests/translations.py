@@ -38,9 +38,10 @@ from trivet.wire import Target, anthropic, gemini, openai_chat, openai_responses
 from trivet.wire.thinking import leave_out
 
 PAGE = Path(__file__).parent.parent / "docs" / "translation.md"
+# Whose signatures it takes back, its protocol, its family.
 BACKS: dict[str, tuple[str, Any, str]] = {
     "Anthropic messages": ("anthropic", anthropic, "anthropic"),
-    "OpenAI chat": ("openai", openai_chat, "openai"),
+    "OpenAI chat": ("openai's chat completions", openai_chat, "openai"),
     "OpenAI responses": ("openai", openai_responses, "openai"),
     "Gemini": ("gemini", gemini, "gemini"),
 }
@@ -119,9 +120,9 @@ FEATURES: dict[str, Chat] = {
 
 def told(request: Chat, back: str) -> str:
     """`yes`, `400`, or how it is told to the client that it went another way."""
-    family, wire, _ = BACKS[back]
+    signs, wire, family = BACKS[back]
     target = Target(model="m", provider=family, family=family)
-    kept, notes = leave_out(request, family, unsigned=False)
+    kept, notes = leave_out(request, signs, unsigned=False)
     kept, more = marks(kept, target, wire)
     notes += more
     try:

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from trivet.providers.hosted import Hosted, Route
-from trivet.types import Chat, Complete, Embed, Request
+from trivet.types import Chat, Complete, Conversation, Embed, Request
 from trivet.wire import openai_chat, openai_completions, openai_embeddings, openai_responses
+from trivet.wire.thinking import leave_out
 
 COMPLETIONS = Route(path="chat/completions", wire=openai_chat, streams=True)
 RESPONSES = Route(path="responses", wire=openai_responses, streams=True)
@@ -33,6 +34,12 @@ class OpenAI(Hosted):
         if isinstance(request, Chat) and (_from_completions(request) or _needs_completions(request)):
             return COMPLETIONS
         return super().route(request)
+
+    def thoughts(self, request: Conversation) -> tuple[Conversation, tuple[str, ...]]:
+        """Chat completions take no reasoning back, whoever signed it; what a client wrote in them stays."""
+        if isinstance(request, Chat) and self.route(request) is COMPLETIONS and not _from_completions(request):
+            return leave_out(request, f"{self.name}'s chat completions", unsigned=False)
+        return super().thoughts(request)
 
     def headers(self, key: str | None) -> dict[str, str]:
         told = {
