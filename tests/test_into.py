@@ -19,8 +19,11 @@ import pytest
 
 import trivet
 from tests.engines import Llama
+from tests.upstream import Reply, upstream
 from trivet import Fake, into
 from trivet.into import Shape, portable
+from trivet.providers.compatible import Compatible
+from trivet.providers.settings import ProviderSettings
 
 ROOT = Path(__file__).parent.parent
 
@@ -252,6 +255,35 @@ def test_it_is_only_told_where_it_has_no_json_mode() -> None:
     fake = holds(None)
     assert trivet.chat("?", model=fake, into=int).value == 3
     assert [r.output is None for r in fake.requests] == [False, False, True]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("field", ["response_format", "text.format.schema", "generation_config.response_json_schema"])
+def test_a_provider_that_refuses_the_field_itself_is_told_too(field: str) -> None:
+    fake = Fake([trivet.RequestError("this model has no such thing", field=field), '{"value": 3}'])
+    answer = trivet.chat("?", model=fake, into=int)
+    assert answer.value == 3
+    assert answer.notes[0].startswith("the model does not hold")
+
+
+def test_another_refusal_is_told_to_the_user() -> None:
+    with pytest.raises(trivet.RequestError, match="no such tool"):
+        trivet.chat("?", model=Fake([trivet.RequestError("no such tool", field="tools")]), into=int)
+
+
+async def test_a_host_that_has_json_mode_alone_is_asked_for_that() -> None:
+    """DeepSeek, by its row in the table of hosts; the answer has the shape of OpenAI's published reference."""
+    message = {"role": "assistant", "content": '{"value": 3}'}
+    body = {"id": "c", "model": "deepseek-chat", "choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
+    async with upstream(Reply(body=[json.dumps(body).encode()])) as host:
+        provider = Compatible(ProviderSettings(kind="deepseek", base_url=host.url, api_key="k"), name="deepseek")
+        try:
+            request = trivet.Chat(messages=(trivet.user("How many?"),))
+            answer = await into.ask(provider.model("deepseek-chat").call, request, int)
+        finally:
+            await provider.close()
+    assert (answer.value, len(host.asked)) == (3, 1)
+    assert host.asked[0].json["response_format"] == {"type": "json_object"}
+    assert "JSON Schema" in json.dumps(host.asked[0].json["messages"])
 
 
 def test_what_it_cannot_do_at_all_is_its_own_error() -> None:

@@ -98,22 +98,28 @@ class Shape:
 async def _first(
     call: Callable[[Request], Awaitable[Response]], request: Chat, shape: Shape
 ) -> tuple[Chat, ChatResponse, tuple[str, ...]]:
-    """The first answer, the request that it answers, and what was done differently. A model that cannot do what is
-    asked of it says so before anything is sent."""
+    """The first answer, the request that it answers, and what was done differently."""
     told = replace(request, messages=_told(request.messages, shape.schema))
     ways = (replace(request, output=shape.output), replace(told, output=Output()), told)
     notes: tuple[str, ...] = ()
     for way in ways:
         try:
             response = await call(way)
-        except UnsupportedError:
-            if way is told:
+        except RequestError as error:
+            if way is told or not _refuses_output(error):
                 raise
             notes = (f"the model does not hold {shape.name}'s schema: it was told it, and the answer was checked",)
         else:
             assert isinstance(response, ChatResponse)
             return way, response, notes
     raise AssertionError("the last way returns or raises")
+
+
+def _refuses_output(error: RequestError) -> bool:
+    """Whether trivet knows that the model cannot do what is asked, or its provider has named the field."""
+    field = (error.field or "").lower().replace("_", "")
+    named = any(name in field for name in ("responseformat", "text.format", "outputconfig", "responsejsonschema"))
+    return isinstance(error, UnsupportedError) or named
 
 
 def _told(messages: tuple[Message, ...], schema: Mapping[str, Any]) -> tuple[Message, ...]:
