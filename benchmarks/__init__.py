@@ -7,6 +7,9 @@ sides.py     the bare engine and the Python API, on the same loaded weights
 over_http.py `trivet serve` in a process of its own, and a raw HTTP client
 speed.py     decode, prefill, eight at once, and a prefix already seen
 cancel.py    until the slot of a cancelled request is free
+gateway.py   between a client and a provider: trivet against a bare pass-through
+passthrough.py  that pass-through, over each client library
+drip.py      a provider that streams
 start_up.py  `import trivet` and `trivet --help`
 memory.py    the server's memory beyond the engine's
 bare.py      a process with the engine alone, for memory.py

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import trivet
 from benchmarks import cancel, speed
+from benchmarks.gateway import gateway
 from benchmarks.machine import machine
 from benchmarks.memory import memory
 from benchmarks.over_http import Http, serving
@@ -24,7 +25,8 @@ from trivet.local.settings import LocalSettings
 
 RESULTS = Path(__file__).with_name("results.md")
 MODEL = "smollm2"
-SUBJECTS = ("start-up", "decode", "prefill", "at-once", "cancel", "memory")
+SUBJECTS = ("start-up", "gateway", "decode", "prefill", "at-once", "cancel", "memory")
+WITHOUT_MODEL: dict[str, Callable[[], list[Row]]] = {"start-up": start_up, "gateway": gateway}
 
 
 def main() -> None:
@@ -36,20 +38,27 @@ def main() -> None:
     if unknown := set(names) - set(SUBJECTS):
         parser.error(f"there is no subject {', '.join(sorted(unknown))}: there are {', '.join(SUBJECTS)}")
     begin, found = time.perf_counter(), machine(arguments.threads)
-    rows = start_up() if "start-up" in names else []
-    model = Local(LocalSettings(threads=arguments.threads)).model(MODEL)
+    rows = [row for name, measure in WITHOUT_MODEL.items() if name in names for row in measure()]
+    if not set(names) <= WITHOUT_MODEL.keys():
+        rows += on_weights(names, arguments.threads)
+    if set(names) == set(SUBJECTS):
+        RESULTS.write_text(page(rows, found, time.perf_counter() - begin))
+    print(table(rows))
+
+
+def on_weights(names: tuple[str, ...], threads: int | None) -> list[Row]:
+    """The subjects that take an embedded model."""
+    model = Local(LocalSettings(threads=threads)).model(MODEL)
     assert isinstance(model, Llama)
     with asyncio.Runner() as runner:
         runner.run(model.load())
         drawn = runner.run(prompts(model, seed=time.time_ns()))
-        rows += with_model(names, model, drawn, runner)
+        rows = with_model(names, model, drawn, runner)
         runner.run(model.close())
     trivet.close()
     if "memory" in names:
         rows += memory(model, f"local/{MODEL}", drawn)
-    if set(names) == set(SUBJECTS):
-        RESULTS.write_text(page(rows, found, time.perf_counter() - begin))
-    print(table(rows))
+    return rows
 
 
 def with_model(names: tuple[str, ...], model: Llama, drawn: Prompts, runner: asyncio.Runner) -> list[Row]:

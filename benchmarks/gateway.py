@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 from urllib.request import Request, urlopen
@@ -23,6 +24,7 @@ from benchmarks.drip import EVENTS
 from benchmarks.pairs import Row, at_least, at_most, rounds
 
 ROUNDS = 7
+LOST = ("aiohttp", "pyreqwest")  # the client libraries that were not chosen
 SECONDS = 1  # that wrk asks one side in a round
 ANSWER = {
     "id": "chatcmpl-B9MBs8CjcvOU2jLn4n570S5qMJKcT",
@@ -138,7 +140,11 @@ def _compared(what: str, found: Mapping[str, list[float]], least: Mapping[str, f
 def _lost(what: str, found: Mapping[str, list[float]], unit: str, digits: int) -> list[Row]:
     """The bare pass-through over the client libraries that were not chosen."""
     rows = []
-    for name in ("bare, aiohttp", "bare, pyreqwest"):
+    for client in LOST:
+        name = f"bare, {client}"
+        if name not in found:
+            rows.append(Row(f"{what}: {name}", "–", f"not measured: {client} is not installed", "–", None))
+            continue
         ratios = [value / bare for value, bare in zip(found[name], found["bare"], strict=True)]
         detail = f"{_median(found[name]):,.{digits}f} against {_median(found['bare']):,.{digits}f} {unit}"
         rows.append(at_least(None, f"{what}: {name}", ratios, detail))
@@ -179,7 +185,7 @@ def started(folder: Path) -> Iterator[tuple[dict[str, Side], dict[str, Side]]]:
         whole = {"upstream": Side(f"{upstream}/v1/chat/completions", CHAT)}
         streams = {}
         streamed = {"stream": True}
-        for client in ("trivet", "aiohttp", "pyreqwest"):
+        for client in ("trivet", *(client for client in LOST if find_spec(client))):
             name = "bare" if client == "trivet" else f"bare, {client}"
             for sides, above, more in ((whole, upstream, {}), (streams, drip, streamed)):
                 bare = stack.enter_context(process("-m", "benchmarks.passthrough", above, client))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date
 
+from benchmarks.gateway import ROUNDS
 from benchmarks.pairs import PAIRS, Row
 
 HEAD = """# How fast
@@ -19,12 +20,17 @@ of the HTTP rows has weights of its own. All sides take turns in every round, {p
 that no cache has seen; all stream, greedily, the same number of tokens. A ratio is that of the speeds within one round:
 measured is the median of the rounds, the spread its quartiles. "bare again" is the bare engine against itself: what
 chance does here.
+
+Between a client and a provider, the limit ("bare") is a handler of some forty lines over trivet's own HTTP client
+(`passthrough.py`), and so are the client libraries that were not chosen ("bare, aiohttp", "bare, pyreqwest"). wrk asks,
+nginx answers, `drip.py` streams, all on this machine's cores, one side at a time, {gateway} rounds; what is added is
+the median less that of nginx itself in the same round. "Translated" is Anthropic's protocol in, OpenAI's out.
 """
 
 
 def page(rows: Sequence[Row], machine: Mapping[str, str], seconds: float) -> str:
     facts = "\n".join(f"- {name}: {fact}" for name, fact in machine.items())
-    head = HEAD.format(date=date.today().isoformat(), minutes=seconds / 60, machine=facts, pairs=PAIRS)
+    head = HEAD.format(date=date.today().isoformat(), minutes=seconds / 60, machine=facts, pairs=PAIRS, gateway=ROUNDS)
     return f"{head}\n{table(rows)}\n\n## What lost\n\n{lost(rows)}\n"
 
 
