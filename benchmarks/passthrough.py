@@ -1,7 +1,6 @@
 """The least that stands between a client and a provider: one handler that reads the model's name, exchanges it, and
 passes on what comes. No routing, keys, counting or checks. `python -m benchmarks.passthrough UPSTREAM CLIENT` listens
-on a free port, which it prints; CLIENT is `trivet` (its own client, in `trivet.providers.http`), `aiohttp` or
-`pyreqwest`: the limit is the one, and what lost the others."""
+on a free port, which it prints; CLIENT is `aiohttp`, which trivet uses too, or `pyreqwest`."""
 
 from __future__ import annotations
 
@@ -29,26 +28,15 @@ async def with_pyreqwest(client: Any, url: str, body: bytes) -> AsyncIterator[An
         yield response.status, response.body_reader.read_chunk
 
 
-@asynccontextmanager
-async def with_trivet(client: Any, url: str, body: bytes) -> AsyncIterator[Answer]:
-    async with client.request("POST", url, HEADERS, body) as reply:
-        chunks = reply.chunks()
-        yield reply.status, lambda: anext(chunks, b"")
-
-
 def clients(name: str) -> tuple[Any, Callable[[], Any]]:
     """How to ask with a client, and how to make one."""
     if name == "aiohttp":
         import aiohttp
 
         return with_aiohttp, lambda: aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
-    if name == "pyreqwest":
-        from pyreqwest.client import ClientBuilder
+    from pyreqwest.client import ClientBuilder
 
-        return with_pyreqwest, lambda: ClientBuilder().build()
-    from trivet.providers.http import Http
-
-    return with_trivet, lambda: Http("upstream")
+    return with_pyreqwest, lambda: ClientBuilder().build()
 
 
 class App:

@@ -1,117 +1,86 @@
-"""HTTP out: pooled connections, kept alive; proxies from the environment, certificates from the system.
+"""HTTP out: the one file that knows which client library it is (aiohttp). Pooled connections, kept alive; proxies from
+the environment, certificates from the system.
 
-Spoken over `httptools`, which the server has anyway: `benchmarks/results.md` has what the usual client libraries cost.
 Raises `TransportError` for everything that keeps an answer from coming: no connection, a timeout, a cut.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
-import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import NamedTuple
-from urllib.parse import quote, unquote, urlsplit
+from functools import cached_property
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from trivet.errors import ConfigError, TransportError
-from trivet.providers.connection import Connection, Timeouts, written
+from trivet.errors import ConfigError, TransportError, TrivetError
+from trivet.types import Value
+
+if TYPE_CHECKING:
+    import aiohttp
 
 __all__ = ["Http", "Reply", "Timeouts"]
 
-IDLE_S = 50  # an idle connection is not used after that: most servers and firewalls drop it after a minute
-PORTS = {"http": 80, "https": 443}
-_PLAIN = re.compile(r"[!-~]*")
+CLOSED, CUT = "the connection was closed before an answer came", "the answer was cut off"
+
+
+class Timeouts(Value, frozen=True, kw_only=True):
+    """In seconds: to connect, until the head of the answer, and between two pieces of its body."""
+
+    connect_s: float = 10
+    first_byte_s: float = 600
+    between_bytes_s: float = 300
 
 
 class Reply:
-    """An answer whose head is here. `headers` by lower-case name; several of one name are joined by commas."""
+    """An answer whose head is here."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self.status: int = connection.status
-        self.headers: Mapping[str, str] = connection.headers
+    def __init__(self, http: Http, url: str, response: aiohttp.ClientResponse) -> None:
+        self._http, self._url, self._response = http, url, response
+        self.status: int = response.status
+
+    @cached_property
+    def headers(self) -> Mapping[str, str]:
+        """By lower-case name; several of one name are joined by commas."""
+        told: dict[str, str] = {}
+        for name, value in self._response.headers.items():
+            name = name.lower()
+            told[name] = f"{told[name]}, {value}" if name in told else value
+        return told
 
     async def read(self) -> bytes:
         """The whole body."""
         pieces = []
-        while piece := await self._connection.read():
-            pieces.append(piece)
+        while chunk := await self._next():
+            pieces.append(chunk)
         return b"".join(pieces)
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         """The body as it comes. Iterate inside `aclosing`."""
-        while piece := await self._connection.read():
-            yield piece
+        while chunk := await self._next():
+            yield chunk
 
-
-class Place(NamedTuple):
-    """An address: `where` it is, for messages."""
-
-    scheme: str
-    host: str
-    port: int
-    authorization: str | None = None
-
-    @property
-    def netloc(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == PORTS[self.scheme] else f"{host}:{self.port}"
-
-    @property
-    def where(self) -> str:
-        return f"{self.scheme}://{self.netloc}"
-
-
-class Peer:
-    """Whom to connect to: the `place` that is asked, the `proxy` before it, and the connections that are `idle`."""
-
-    def __init__(self, place: Place, proxy: Place | None) -> None:
-        self.place, self.proxy = place, proxy
-        self.idle: list[Connection] = []
-        self.busy: set[Connection] = set()
-        self.netloc = place.netloc
-
-    @property
-    def tunnelled(self) -> bool:
-        return self.proxy is not None and self.place.scheme == "https"
-
-    def take(self, now: float) -> Connection | None:
-        """The connection that was used last, if any is still good."""
-        while self.idle:
-            connection = self.idle.pop()
-            if not connection.lost and now - connection.idle_since < IDLE_S:
-                return connection
-            connection.abort()
-        return None
-
-    def give(self, connection: Connection) -> None:
-        """Takes a connection back, where it can be used again."""
-        self.busy.discard(connection)
-        if connection.release():
-            self.idle.append(connection)
-        while self.idle and (self.idle[0].lost or connection.loop.time() - self.idle[0].idle_since >= IDLE_S):
-            self.idle.pop(0).abort()
-
-    def close(self) -> None:
-        for connection in [*self.idle, *self.busy]:
-            connection.abort()
-        self.idle.clear()
+    async def _next(self) -> bytes:
+        """What has come by now, and waits where that is nothing; empty at the end."""
+        try:
+            async with asyncio.timeout(self._http.timeouts.between_bytes_s):
+                return await self._response.content.readany()
+        except Exception as error:
+            raise self._http.failed(error, self._url, CUT) from error
 
 
 class Http:
     """Connections to one provider, made when they are first needed. Belongs to one event loop.
 
-    A request is sent once. A connection that the provider has closed meanwhile is not used; where it closes it in the
-    same moment, that is a `TransportError` like any other, as nobody can tell whether it has begun to answer.
-    Redirects are answers like any other, and not followed: a key goes only where it is meant to go."""
+    A request is sent once. Where the provider closes an idle connection in the moment that it is used, that is a
+    `TransportError` like any other: nobody can tell whether the provider has begun to answer. Redirects are answers, and
+    not followed: a key goes only where it is meant to go."""
 
     def __init__(self, name: str, timeouts: Timeouts | None = None) -> None:
         self.name = name
         self.timeouts = timeouts or Timeouts()
-        self._peers: dict[str, Peer] = {}
-        self._tls: ssl.SSLContext | None = None
+        self._session: aiohttp.ClientSession | None = None
 
     @asynccontextmanager
     async def request(
@@ -120,141 +89,108 @@ class Http:
         """Asks, and gives the answer for as long as the context lasts; leaving it early closes the connection.
 
         Raises `TransportError`, and `ConfigError` for an address or a header that cannot be."""
-        parts = urlsplit(url)
-        peer = self._peers.get(f"{parts.scheme}://{parts.netloc}") or self._peer(url)
-        head = self._head(method, url, peer, headers, body)
-        connection = peer.take(asyncio.get_running_loop().time()) or await self._connect(peer)
-        peer.busy.add(connection)
+        session = self._session or self._open()
         try:
-            connection.send(head, body or b"")
-            await connection.head()
-            yield Reply(connection)
+            async with asyncio.timeout(self.timeouts.first_byte_s):
+                response = await session.request(
+                    method, url, data=body, headers=headers, proxy=self._proxy(url), allow_redirects=False
+                )
+        except TrivetError:
+            raise
+        except Exception as error:
+            raise self.failed(error, url, CLOSED) from error
+        try:
+            yield Reply(self, url, response)
         finally:
-            peer.give(connection)
+            response.close()  # which keeps a connection whose answer is complete
 
     async def close(self) -> None:
         """Closes what is open, whoever uses it. Closing twice is fine."""
-        for peer in self._peers.values():
-            peer.close()
-        self._peers.clear()
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
 
-    def _head(self, method: str, url: str, peer: Peer, headers: Mapping[str, str], body: bytes | None) -> bytes:
-        parts = urlsplit(url)
-        target = parts.path or "/"
-        if parts.query:
-            target += "?" + parts.query
-        if not _PLAIN.fullmatch(target):
-            target = quote(target, safe="/?&=%:@!$'()*+,;~[]")
-        own = {"host": peer.netloc, "accept-encoding": "gzip"}
-        if peer.place.authorization:
-            own["authorization"] = peer.place.authorization
-        if body is not None:
-            own["content-length"] = str(len(body))
-        if peer.proxy is not None and not peer.tunnelled:
-            target = peer.place.where + target
-            if peer.proxy.authorization:
-                own["proxy-authorization"] = peer.proxy.authorization
-        try:
-            return written(method, target, own | dict(headers))
-        except ValueError as error:
-            raise ConfigError(f"{self.name}: {error}: see api_key and headers under [providers.{self.name}]") from None
+    def failed(self, error: Exception, url: str, otherwise: str) -> TrivetError:
+        """What the library raised, in words. Never the headers, nor the query, in which some have their key."""
+        import aiohttp
 
-    def _peer(self, url: str) -> Peer:
-        parts = urlsplit(url)
-        try:
-            place = _place(url)
-        except ValueError:
-            raise ConfigError(
-                f"{self.name}: {_shown(url)} is no address to ask: write base_url as http://host:port/path or "
+        times = self.timeouts
+        if isinstance(error, aiohttp.InvalidURL) or not _is_address(url):
+            return ConfigError(
+                f"{self.name}: {_shown(url)!r} is no address to ask: write base_url as http://host:port/path or "
                 f"https://… under [providers.{self.name}]"
-            ) from None
-        peer = self._peers[f"{parts.scheme}://{parts.netloc}"] = Peer(place, self._proxy(place))
-        return peer
+            )
+        if isinstance(error, ValueError) and not isinstance(error, aiohttp.ClientError):
+            return ConfigError(
+                f"{self.name}: no header may have line breaks, or characters that are not plain text: see api_key and "
+                f"headers under [providers.{self.name}]"
+            )
+        if isinstance(error, aiohttp.ConnectionTimeoutError):
+            text = f"no connection after {times.connect_s:g} s: is it running, and is the address right?"
+        elif isinstance(error, TimeoutError) and otherwise is CLOSED:
+            text = f"no answer after {times.first_byte_s:g} s: ask again, or ask for less"
+        elif isinstance(error, TimeoutError):
+            text = f"nothing more came for {times.between_bytes_s:g} s in mid-answer: ask again"
+        elif isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
+            why = getattr(getattr(error, "certificate_error", error), "verify_message", None) or type(error).__name__
+            text = f"no secure connection: {why}. Where a proxy has certificates of its own, set SSL_CERT_FILE"
+        elif isinstance(error, aiohttp.ClientHttpProxyError):
+            text = f"the proxy answers {error.status} when asked for a connection"
+        elif isinstance(error, aiohttp.ClientConnectorError):
+            why = error.os_error.strerror or str(error.os_error)
+            text = f"no connection: {why}. Is it running, and is the address right?"
+        elif isinstance(error, aiohttp.ClientPayloadError) and "content-encoding" in str(error):
+            text = "the compressed body is damaged; ask again"
+        elif isinstance(error, aiohttp.ClientResponseError) and otherwise is CLOSED:
+            text = "it does not answer in HTTP/1.1: is the address right?"
+        else:
+            text = f"{otherwise}; ask again"
+        return TransportError(f"{self.name}: {_origin(url)}: {text}", provider=self.name)
 
-    def _proxy(self, place: Place) -> Place | None:
+    def _open(self) -> aiohttp.ClientSession:
+        import ssl
+
+        import aiohttp
+
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, ssl=ssl.create_default_context()),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=self.timeouts.connect_s),
+        )
+        return self._session
+
+    def _proxy(self, url: str) -> str | None:
         """What HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY say now."""
         proxies = getproxies()
-        url = proxies.get(place.scheme) or proxies.get("all")
-        if url is None or proxy_bypass(f"{place.host}:{place.port}"):
+        if not proxies:
             return None
-        try:
-            return _place(url if "://" in url else f"http://{url}")
-        except ValueError:
+        parts = urlsplit(url)
+        found = proxies.get(parts.scheme) or proxies.get("all")
+        if found is None or proxy_bypass(parts.netloc.rpartition("@")[2]):
+            return None
+        found = found if "://" in found else f"http://{found}"
+        if not _is_address(found):
             raise ConfigError(
-                f"{self.name}: the proxy {_shown(url)} in the environment is none that trivet can use: it takes "
-                f"http://host:port; or name {place.host} in NO_PROXY"
-            ) from None
-
-    async def _connect(self, peer: Peer) -> Connection:
-        """A new connection to the peer, through the proxy where there is one."""
-        first = peer.proxy or peer.place
-        connection = Connection(self.name, peer.place.where, self.timeouts)
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(self.timeouts.connect_s):
-                tls = self._context() if first.scheme == "https" else None
-                await loop.create_connection(lambda: connection, first.host, first.port, ssl=tls)
-                if peer.tunnelled:
-                    await self._tunnel(peer, connection)
-        except TimeoutError:
-            connection.abort()
-            text = f"no connection after {self.timeouts.connect_s:g} s"
-            raise self._unreachable(peer, f"{text}: is it running, and is the address right?") from None
-        except ssl.SSLError as error:
-            connection.abort()
-            why = getattr(error, "verify_message", "") or error.reason or "the handshake failed"
-            text = f"no secure connection: {why}. Where a proxy has certificates of its own, set SSL_CERT_FILE"
-            raise self._unreachable(peer, text) from None
-        except OSError as error:
-            connection.abort()
-            text = f"no connection: {error.strerror or error}. Is it running, and is the address right?"
-            raise self._unreachable(peer, text) from None
-        except BaseException:
-            connection.abort()
-            raise
-        return connection
-
-    async def _tunnel(self, peer: Peer, connection: Connection) -> None:
-        """Through a proxy to a host with TLS: asks it for a tunnel, and begins TLS in that."""
-        assert peer.proxy is not None
-        address = f"{peer.netloc.removesuffix(f':{peer.place.port}')}:{peer.place.port}"
-        own = {"host": address}
-        if peer.proxy.authorization:
-            own["proxy-authorization"] = peer.proxy.authorization
-        connection.send(written("CONNECT", address, own), b"")
-        await connection.head()
-        if connection.status != 200:
-            raise self._unreachable(peer, f"the proxy answers {connection.status} when asked for a connection")
-        connection.forget()
-        connection.transport = await connection.loop.start_tls(
-            connection.transport, connection, self._context(), server_hostname=peer.place.host
-        )
-
-    def _context(self) -> ssl.SSLContext:
-        if self._tls is None:
-            self._tls = ssl.create_default_context()
-            self._tls.set_alpn_protocols(["http/1.1"])
-        return self._tls
-
-    def _unreachable(self, peer: Peer, what: str) -> TransportError:
-        where = peer.place.where if peer.proxy is None else f"{peer.place.where} through {peer.proxy.where}"
-        return TransportError(f"{self.name}: {where}: {what}", provider=self.name)
+                f"{self.name}: the proxy {_shown(found)!r} in the environment is none that trivet can use: it takes "
+                f"http://host:port; or name {parts.hostname} in NO_PROXY"
+            )
+        return found
 
 
-def _place(url: str) -> Place:
-    """Raises ValueError where there is no such place."""
-    from base64 import b64encode
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
+
+def _origin(url: str) -> str:
+    """Where a URL goes, for messages: without its path, query, and any name and password in it."""
     parts = urlsplit(url)
-    if parts.scheme not in PORTS or not parts.hostname:
-        raise ValueError(url)
-    authorization = None
-    if parts.username is not None:
-        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-        authorization = "Basic " + b64encode(pair.encode()).decode()
-    return Place(parts.scheme, parts.hostname, parts.port or PORTS[parts.scheme], authorization)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
 def _shown(url: str) -> str:
     """A URL without what may be secret in it."""
-    return repr(url.partition("?")[0].rpartition("@")[2])
+    return url.partition("?")[0].rpartition("@")[2].partition("://")[2] or url.partition("?")[0].rpartition("@")[2]
