@@ -185,9 +185,12 @@ def started(folder: Path) -> Iterator[tuple[dict[str, Side], dict[str, Side]]]:
         whole = {"upstream": Side(f"{upstream}/v1/chat/completions", CHAT)}
         streams = {}
         streamed = {"stream": True}
-        for client in ("trivet", *(client for client in LOST if find_spec(client))):
-            name = "bare" if client == "trivet" else f"bare, {client}"
-            for sides, above, more in ((whole, upstream, {}), (streams, drip, streamed)):
+        for client in CLIENTS:
+            for sides, above, more, fastest in (
+                (whole, upstream, {}, "pyreqwest"),
+                (streams, drip, streamed, "aiohttp"),
+            ):
+                name = "bare" if client == fastest else f"bare, {client}"
                 bare = stack.enter_context(process("-m", "benchmarks.passthrough", above, client))
                 sides[name] = Side(f"{bare}/v1/chat/completions", {"model": "m", **CHAT, **more})
         for sides, model, more in ((whole, "up/m", {}), (streams, "drip/m", streamed)):

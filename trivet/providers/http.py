@@ -81,6 +81,7 @@ class Http:
         self.name = name
         self.timeouts = timeouts or Timeouts()
         self._session: aiohttp.ClientSession | None = None
+        self._proxies: dict[str, str | None] = {}  # by origin: looking at the environment takes longer than asking
 
     @asynccontextmanager
     async def request(
@@ -160,11 +161,14 @@ class Http:
         return self._session
 
     def _proxy(self, url: str) -> str | None:
-        """What HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY say now."""
-        proxies = getproxies()
-        if not proxies:
-            return None
-        parts = urlsplit(url)
+        """What HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY said when the origin was first asked."""
+        origin = url[: url.find("/", 8)]
+        if origin not in self._proxies:
+            self._proxies[origin] = self._look_up_proxy(url)
+        return self._proxies[origin]
+
+    def _look_up_proxy(self, url: str) -> str | None:
+        proxies, parts = getproxies(), urlsplit(url)
         found = proxies.get(parts.scheme) or proxies.get("all")
         if found is None or proxy_bypass(parts.netloc.rpartition("@")[2]):
             return None
