@@ -74,8 +74,8 @@ class Http:
     """Connections to one provider, made when they are first needed. Belongs to one event loop.
 
     A request is sent once. Where the provider closes an idle connection in the moment that it is used, that is a
-    `TransportError` like any other: nobody can tell whether the provider has begun to answer. Redirects are answers, and
-    not followed: a key goes only where it is meant to go."""
+    `TransportError` like any other: nobody can tell whether the provider has begun to answer. Redirects are answers,
+    and not followed: a key goes only where it is meant to go."""
 
     def __init__(self, name: str, timeouts: Timeouts | None = None) -> None:
         self.name = name
