@@ -97,6 +97,24 @@ def test_a_cut_stream_ends_with_an_error_of_the_clients_protocol() -> None:
     assert b"[DONE]" not in body
 
 
+def test_a_cut_response_that_was_passed_on_begins_once_and_fails_under_its_own_id() -> None:
+    def responses(body: bytes) -> Source:
+        return raw(body, "openai-responses")
+
+    events = [
+        Start(model="theirs", id="resp_1", raw=responses(b"data: 1\n\n")),
+        Aside(raw=responses(b"data: 2\n\n")),
+        TextDelta(text="Hello", raw=responses(b"data: 3\n\n")),
+        TransportError("the connection broke"),
+    ]
+    with serving({"m": Said(*events)}) as served:
+        body = post(served.url, {"model": "m", "input": "Hi", "stream": True}, "/v1/responses")[2]
+    assert body.startswith(b"data: 1\n\ndata: 2\n\ndata: 3\n\n")
+    told = [json.loads(line[6:]) for line in body.splitlines() if line.startswith(b"data: {")]
+    assert [(e["type"], e["sequence_number"]) for e in told] == [("error", 3), ("response.failed", 4)]
+    assert (told[1]["response"]["id"], told[1]["response"]["model"]) == ("resp_1", "theirs")
+
+
 def test_an_error_before_the_first_content_is_the_providers_own_status_and_body() -> None:
     error = RateLimitError("slow down", provider="p", provider_status=429, retry_after_s=7)
     error.raw = raw(b'{"error": {"message": "slow down", "x": 1}}')

@@ -122,3 +122,21 @@ async def test_foreign_thinking_is_left_out_even_of_the_clients_own_bytes() -> N
     assert "thinking" not in json.dumps(got)
     assert got["messages"][0] == body["messages"][0]
     assert got["brand_new"] == body["brand_new"]
+
+
+@pytest.mark.parametrize("top", [{}, {"system": "Always."}], ids=["alone", "after another"])
+async def test_a_system_prompt_among_an_anthropic_clients_messages_is_said_once_beside_a_wrappers(
+    top: dict[str, Any],
+) -> None:
+    turns = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Hi"}]
+    request = anthropic.parse(json.dumps({"model": "m", "max_tokens": 9, "messages": turns, **top}).encode()).request
+    got = json.loads(await sent("anthropic", request, lambda model: Prompt(model, "Be terse.")))
+    assert [b["text"] for b in got["system"]] == ["Be terse.", *top.values(), "Be kind."]
+    assert [m["role"] for m in got["messages"]] == ["user"]
+
+
+async def test_a_system_prompt_among_a_responses_clients_input_is_said_once_beside_a_wrappers() -> None:
+    turns = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Hi"}]
+    request = openai_responses.parse(json.dumps({"model": "m", "input": turns}).encode()).request
+    got = await sent("openai-responses", request, lambda model: Prompt(model, "Be terse."))
+    assert got.count(b"Be terse.") == got.count(b"Be kind.") == got.count(b"Hi") == 1

@@ -261,11 +261,14 @@ async def _stream(exchange: Exchange, protocol: Wire, renderer: wire.Renderer, m
 
     Where the first event has what a provider of the same protocol sent, so have all, and that is what goes on."""
     held, passes = b"", None
+    note = getattr(renderer, "passed", None)  # of a protocol whose errors must go on from what was passed
     async with aclosing(model.stream(request)) as events:
         async for event in Ahead(events, exchange.flush):
             if passes is None:
                 passes = _same(event.raw, protocol)
             chunk = _passed(event) if passes else renderer.event(event)
+            if passes and note is not None:
+                note(event)
             if isinstance(event, Start) and event.notes:
                 exchange.also = _notes(event.notes)
             if isinstance(event, Done):

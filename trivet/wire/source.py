@@ -17,6 +17,7 @@ from trivet.types import Request, Source, replace
 from trivet.wire import Back, Target
 
 _OURS = ("model", "context", "source")
+_TURNS = ("messages", "input", "contents")  # where protocols have the turns of a conversation
 _parsed: WeakKeyDictionary[Source, dict[str, Any]] = WeakKeyDictionary()
 _encoder = msgspec.json.Encoder()
 _Object = dict[str, msgspec.Raw]
@@ -56,19 +57,24 @@ def _changed(after: Request, before: Request, own: _Object, target: Target, wire
     except UnsupportedError:  # what cannot be sent is what was taken out
         old = {}
     kept = {name: value for name, value in own.items() if name in new or name not in old}
-    return kept, {n: _merged(own.get(n), old.get(n), v) for n, v in new.items() if n not in old or old[n] != v}
+    differ = {n for n, v in new.items() if n not in old or old[n] != v}
+    if getattr(after, "messages", ()) != getattr(before, "messages", ()):
+        differ |= {n for n in _TURNS if n in new and n in old and _elsewhere(own.get(n), old[n])}
+    return kept, {n: _merged(own.get(n), old.get(n), v) for n, v in new.items() if n in differ}
+
+
+def _elsewhere(own: msgspec.Raw | None, old: Any) -> bool:
+    """Whether we write some of these turns in another field, as a system prompt that the client has among them: it
+    would be said there and here."""
+    items = _items(own)
+    return items is not None and isinstance(old, list) and len(items) != len(old)
 
 
 def _merged(own: msgspec.Raw | None, old: Any, new: Any) -> msgspec.Raw:
     """A field's new value. Of a list (messages, tools) whose items are the client's one by one, those at its beginning
     and end that have not changed stay the client's own bytes."""
-    if own is None or not isinstance(old, list) or not isinstance(new, list):
-        return _raw(new)
-    try:
-        items = msgspec.json.decode(own, type=list[msgspec.Raw])
-    except msgspec.ValidationError:
-        return _raw(new)
-    if len(items) != len(old):
+    items = _items(own)
+    if items is None or not isinstance(old, list) or not isinstance(new, list) or len(items) != len(old):
         return _raw(new)
     head = 0
     while head < min(len(old), len(new)) and old[head] == new[head]:
@@ -78,6 +84,14 @@ def _merged(own: msgspec.Raw | None, old: Any, new: Any) -> msgspec.Raw:
         tail += 1
     middle = [_raw(value) for value in new[head : len(new) - tail]]
     return _raw([*items[:head], *middle, *items[len(items) - tail :]])
+
+
+def _items(own: msgspec.Raw | None) -> list[msgspec.Raw] | None:
+    """A field's items, None where it is no list."""
+    try:
+        return None if own is None else msgspec.json.decode(own, type=list[msgspec.Raw])
+    except msgspec.ValidationError:
+        return None
 
 
 def _fields(request: Request) -> dict[str, Any]:

@@ -119,6 +119,13 @@ class Renderer:
             return self._end(event.response)
         return b""
 
+    def passed(self, event: Event) -> None:
+        """Takes note of an event whose own bytes the client got: what follows goes on from there."""
+        if isinstance(event, Start):
+            self._name(event.model, event.id)
+        if event.raw is not None and event.raw.body:
+            self._begun, self._sequence = True, self._sequence + 1
+
     def failure(self, error: TrivetError) -> bytes:
         """An error event, which clients raise, and the response as one that has failed."""
         shape = openai_errors.shape(error)
