@@ -7,10 +7,9 @@ Raises `TransportError` for everything that keeps an answer from coming: no conn
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Coroutine, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -63,11 +62,32 @@ class Reply:
 
     async def _next(self) -> bytes:
         """What has come by now, and waits where that is nothing; empty at the end."""
+        content = self._response.content
+        if content.exception() is None and ((chunk := content.read_nowait()) or content.at_eof()):
+            return chunk  # nothing to wait for, and no clock to set, which takes longer than the reading
         try:
             async with asyncio.timeout(self._http.timeouts.between_bytes_s):
-                return await self._response.content.readany()
+                return await content.readany()
         except Exception as error:
             raise self._http.failed(error, self._url, CUT) from error
+
+    def close(self) -> None:
+        """Keeps the connection where the answer is complete, else closes it."""
+        self._response.close()
+
+
+class Asked:
+    """The context in which an answer is read. `asynccontextmanager` would make the same of a generator, more slowly."""
+
+    def __init__(self, coming: Coroutine[Any, Any, Reply]) -> None:
+        self._coming = coming
+
+    async def __aenter__(self) -> Reply:
+        self._reply = await self._coming
+        return self._reply
+
+    async def __aexit__(self, *error: object) -> None:
+        self._reply.close()
 
 
 class Http:
@@ -83,13 +103,13 @@ class Http:
         self._session: aiohttp.ClientSession | None = None
         self._proxies: dict[str, str | None] = {}  # by origin: looking at the environment takes longer than asking
 
-    @asynccontextmanager
-    async def request(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
-    ) -> AsyncIterator[Reply]:
+    def request(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None) -> Asked:
         """Asks, and gives the answer for as long as the context lasts; leaving it early closes the connection.
 
         Raises `TransportError`, and `ConfigError` for an address or a header that cannot be."""
+        return Asked(self._ask(method, url, headers, body))
+
+    async def _ask(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Reply:
         session = self._session or self._open()
         try:
             async with asyncio.timeout(self.timeouts.first_byte_s):
@@ -100,10 +120,7 @@ class Http:
             raise
         except Exception as error:
             raise self.failed(error, url, CLOSED) from error
-        try:
-            yield Reply(self, url, response)
-        finally:
-            response.close()  # which keeps a connection whose answer is complete
+        return Reply(self, url, response)
 
     async def close(self) -> None:
         """Closes what is open, whoever uses it. Closing twice is fine."""
