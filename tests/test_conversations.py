@@ -151,6 +151,26 @@ def test_a_signature_comes_back_through_every_client_protocol(
     assert (kept.text, kept.signature, kept.provider) == (thought, signature.hex(), family)
 
 
+@pytest.mark.parametrize("apart", [False, True], ids=["one content", "a content each"])
+@pytest.mark.parametrize("family", ["anthropic", "openai"])
+def test_a_streamed_thought_comes_back_whole_from_a_gemini_client(family: str, apart: bool) -> None:
+    """Google's client keeps the pieces of a stream in its history as they came."""
+    thoughts = [Thinking(text=f"Thought {n}.", signature=f"sig{n}", provider=family) for n in range(2)]
+    answer = Message(role="assistant", content=(*thoughts, Text(text="Said.")))
+    response = ChatResponse(model="m", choices=(Choice(message=answer, finish_reason="stop"),))
+    renderer, parser = gemini.Renderer(Incoming(request=QUESTION, stream=True)), sse.Parser()
+    sent = [renderer.event(e) for e in [Start(model="m", id="1"), *deltas(response), Done(response=response)]]
+    chunks = [msgspec.json.decode(one.data) for piece in sent for one in parser.feed(piece)]
+    told = [c["candidates"][0]["content"] for c in chunks]
+    if not apart:
+        told = [{"role": "model", "parts": [p for c in told for p in c["parts"]]}]
+    asked = [{"role": "user", "parts": [{"text": text}]} for text in "qr"]
+    back = parsed("gemini", {"contents": [asked[0], *told, asked[1]]}).request
+    assert isinstance(back, Chat)
+    kept = [replace(p, extra={}) for m in back.messages for p in m.content if isinstance(p, Thinking)]
+    assert kept == thoughts
+
+
 def next_turn(front: str, answer: dict[str, Any]) -> dict[str, Any]:
     """What a client sends that has put the answer it got into its history, as each protocol's guide says to."""
     if front == "anthropic":

@@ -380,6 +380,11 @@ def test_usage_adds_up_over_the_stream() -> None:
     assert usage.cache_write_1h_tokens == 60
 
 
+@pytest.mark.parametrize("usage", [None, {"output_tokens": None}])
+def test_output_that_only_a_streams_beginning_has_counted_is_unknown(usage: Any) -> None:
+    assert response(stream(ending={**ENDING, "usage": usage})).usage.output_tokens is None
+
+
 def test_a_client_of_the_protocol_gets_every_byte_once_and_in_order() -> None:
     sent = wired(
         BEGIN,

@@ -114,6 +114,7 @@ class Reader:
                 notes=self._notes,
             )
             yield self._used(self._message.get("usage"))
+            self._usage.pop("output_tokens", None)  # of a beginning, and no count of the whole where none follows
         elif kind == "content_block_start":
             yield from self._begin(data["index"], dict(data["content_block"]))
         elif kind == "content_block_delta":

@@ -49,7 +49,32 @@ def read_contents(body: ProtoFields) -> tuple[Message, ...]:
     contents = [_message(c, i, calls) for i, c in enumerate(body.objects("contents"))]
     if not contents:
         raise RequestError("contents is empty: a request needs at least one content", field="contents")
-    return (*messages, *contents)
+    return (*messages, *_rejoined(contents))
+
+
+def _rejoined(contents: list[Message]) -> list[Message]:
+    """Our streams tell another provider's signature in a piece of its own, after those of its thought, and clients send
+    the pieces back as they came, or each as a content: here they are one thought again, where its signature is."""
+    gone: set[int] = set()
+    signed: dict[int, Thinking] = {}
+    pieces: list[Thinking] = []  # of a thought whose signature may follow
+    for message in contents:
+        for part in message.content:
+            if isinstance(part, Thinking) and part.signature is None and part.redacted is None:
+                pieces.append(part)
+                continue
+            if pieces and isinstance(part, Thinking) and _signs_before(part):
+                signed[id(part)] = replace(part, text="".join(p.text for p in pieces))
+                gone |= {id(p) for p in pieces}
+            pieces = []
+    if not signed:
+        return contents
+    parts = [tuple(signed.get(id(p), p) for p in m.content if id(p) not in gone) for m in contents]
+    return [replace(m, content=c) for m, c in zip(contents, parts, strict=True) if c or not m.content]
+
+
+def _signs_before(part: Thinking) -> bool:
+    return not part.text and part.signature is not None and part.provider != FAMILY
 
 
 def _instruction(value: object, path: str) -> tuple[Part, ...]:
