@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -13,11 +13,14 @@ from trivet.types import (
     Aside,
     Chat,
     ChatResponse,
+    Choice,
     Done,
     Event,
+    Message,
     Response,
     Source,
     Start,
+    Text,
     Usage,
     UsageUpdate,
     replace,
@@ -47,7 +50,10 @@ class _Text(msgspec.Struct, forbid_unknown_fields=True):
     content: str
     role: str | None = None
     refusal: None = None
-    tool_calls: None = None
+    annotations: tuple[()] | None = None
+    audio: None = None
+    function_call: None = None
+    tool_calls: tuple[()] | None = None
     reasoning_content: None = None
     reasoning: None = None
 
@@ -75,7 +81,34 @@ class _Usual(msgspec.Struct, forbid_unknown_fields=True):
     obfuscation: str | None = None
 
 
+class _WholePiece(msgspec.Struct, forbid_unknown_fields=True):
+    message: _Text
+    finish_reason: Literal["stop", "length"]
+    index: int = 0
+    logprobs: None = None
+    stop_reason: None = None
+    token_ids: None = None
+
+
+class _UsualWhole(msgspec.Struct, forbid_unknown_fields=True):
+    """The same for a whole answer: one text. vLLM says what it has not as null."""
+
+    choices: tuple[_WholePiece]
+    id: str | None = None
+    object: str | None = None
+    created: int | None = None
+    model: str | None = None
+    usage: Json | None = None
+    service_tier: str | None = None
+    system_fingerprint: str | None = None
+    obfuscation: str | None = None
+    prompt_logprobs: None = None
+    prompt_token_ids: None = None
+    kv_transfer_params: None = None
+
+
 _usual = msgspec.json.Decoder(_Usual)
+_usual_whole = msgspec.json.Decoder(_UsualWhole)
 _LABELS = ("service_tier", "system_fingerprint", "obfuscation")
 
 
@@ -100,6 +133,10 @@ class Reader:
 
     def whole(self, body: bytes) -> Response:
         """Raises `ProviderError` for what is no answer, and the error that stands in place of one."""
+        response = self._whole_text(body) or self._whole(body)
+        return replace(response, raw=Source(protocol=PROTOCOL, body=body)) if self._own else response
+
+    def _whole(self, body: bytes) -> ChatResponse:
         data = self._object(body)
         if not data.get("choices"):
             raise self._broken("an answer without choices", body)
@@ -108,8 +145,26 @@ class Reader:
             told = choice.get("message") or {}
             for _ in self._choice(choice.get("index", i)).add(told, choice):
                 pass
-        response = self._response()
-        return replace(response, raw=Source(protocol=PROTOCOL, body=body)) if self._own else response
+        return self._response()
+
+    def _whole_text(self, body: bytes) -> ChatResponse | None:
+        """A usual answer; None for any other."""
+        try:
+            data = _usual_whole.decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
+        (piece,) = data.choices
+        if not piece.message.content:
+            return None
+        message = Message(role="assistant", content=(Text(text=piece.message.content),))
+        self._note_labels(data)
+        return ChatResponse(
+            model=self._model,
+            id=self._id,
+            usage=read_usage(data.usage),
+            choices=(Choice(message=message, finish_reason=piece.finish_reason),),
+            extra=self._extra,
+        )
 
     def event(self, event: sse.Event) -> Iterable[Event]:
         """The events that a chunk amounts to. Raises the error that a provider tells in mid-stream."""
@@ -120,7 +175,7 @@ class Reader:
             return self._with_raw(found, event.raw)
         if not event.data:
             return self._with_raw([], event.raw)
-        data = self._object(event.data)
+        data = self._object(event.data, error=event.name == "error")
         found = []
         if not self._started:
             self._started = True
@@ -154,10 +209,7 @@ class Reader:
         (piece,) = data.choices
         if not piece.delta.content:
             return None
-        self._model, self._id = data.model or self._model, data.id or self._id
-        for name in _LABELS:
-            if (label := getattr(data, name)) is not None:
-                self._extra[name] = label
+        self._note_labels(data)
         raw = None
         if self._own:
             seen = self._takes_usage_out and data.usage is None
@@ -182,6 +234,11 @@ class Reader:
         yield Done(response=self._response())
 
     def _response(self) -> ChatResponse:
+        """Raises `ProviderError` where a choice has broken off; a client of the protocol reads that itself."""
+        broken = next((c.broken for c in self._choices.values() if c.broken), None)
+        if broken is not None and not self._own:
+            who = self._target.provider
+            raise ProviderError(f"{who} broke the answer off (finish_reason {broken!r}): ask again", provider=who)
         return ChatResponse(
             model=self._model,
             id=self._id,
@@ -198,17 +255,26 @@ class Reader:
             self._usage = read_usage(_usage(data))
         self._extra |= {name: value for name, value in data.items() if name not in _TAKEN and value is not None}
 
+    def _note_labels(self, data: _Usual | _UsualWhole) -> None:
+        """The same for what is of the usual shape."""
+        self._model, self._id = data.model or self._model, data.id or self._id
+        for name in _LABELS:
+            if (label := getattr(data, name)) is not None:
+                self._extra[name] = label
+
     def _told_usage(self, data: Json) -> bool:
         return isinstance(_usage(data), dict)
 
-    def _object(self, body: bytes) -> Json:
+    def _object(self, body: bytes, *, error: bool = False) -> Json:
+        """Raises the error that it may be instead: by its event's name, or of itself, as older vLLM and Mistral have."""
         try:
             data = msgspec.json.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             data = None
         if not isinstance(data, dict):
             raise self._broken("what is no JSON object", body)
-        if data.get("error") and not isinstance(data["error"], bool):
+        error = error or data.get("object") == "error"
+        if error or (data.get("error") and not isinstance(data["error"], bool)):
             raise stream_error(body, self._target, protocol=PROTOCOL)
         return data
 
