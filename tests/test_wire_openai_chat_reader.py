@@ -535,6 +535,27 @@ def test_how_long_to_wait_is_read(headers: dict[str, str], seconds: float | None
 
 
 @pytest.mark.parametrize(
+    ("data", "name"),
+    [({"object": "error", "message": "boom", "type": "x", "code": 500}, None), ({"message": "boom"}, "error")],
+)
+def test_an_error_in_mid_stream_that_is_not_wrapped_is_raised_too(data: dict[str, Any], name: str | None) -> None:
+    reader = openai_chat.Reader(ASKED, replace(TARGET, stream=True))
+    list(reader.event(told(chunk({"content": "x"}))))
+    with pytest.raises(ProviderError, match="boom"):
+        reader.event(replace(told(data), name=name) if name else told(data))
+
+
+@pytest.mark.parametrize("reason", ["error", "insufficient_system_resource"])
+def test_an_answer_that_its_host_broke_off_is_an_error(reason: str) -> None:
+    with pytest.raises(ProviderError, match=reason):
+        read(chunk({"content": "x"}), chunk({}, reason))
+    with pytest.raises(ProviderError, match=reason):
+        whole({"content": "x"}, reason)
+    events = read(chunk({"content": "x"}), chunk({}, reason), request=client())
+    assert isinstance(events[-1], Done)  # whose bytes say it
+
+
+@pytest.mark.parametrize(
     ("told_", "kind"),
     [
         ({"message": "busy", "code": 503}, OverloadedError),  # OpenRouter's

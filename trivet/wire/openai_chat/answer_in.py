@@ -175,7 +175,9 @@ class Reader:
             return self._with_raw(found, event.raw)
         if not event.data:
             return self._with_raw([], event.raw)
-        data = self._object(event.data, error=event.name == "error")
+        data = self._object(event.data)
+        if event.name == "error":
+            raise stream_error(event.data, self._target, protocol=PROTOCOL)
         found = []
         if not self._started:
             self._started = True
@@ -265,16 +267,15 @@ class Reader:
     def _told_usage(self, data: Json) -> bool:
         return isinstance(_usage(data), dict)
 
-    def _object(self, body: bytes, *, error: bool = False) -> Json:
-        """Raises the error that it may be instead: by its event's name, or of itself, as older vLLM and Mistral have."""
+    def _object(self, body: bytes) -> Json:
+        """Raises the error that it may be instead, which older vLLM and Mistral do not wrap."""
         try:
             data = msgspec.json.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             data = None
         if not isinstance(data, dict):
             raise self._broken("what is no JSON object", body)
-        error = error or data.get("object") == "error"
-        if error or (data.get("error") and not isinstance(data["error"], bool)):
+        if data.get("object") == "error" or (data.get("error") and not isinstance(data["error"], bool)):
             raise stream_error(body, self._target, protocol=PROTOCOL)
         return data
 

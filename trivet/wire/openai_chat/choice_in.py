@@ -49,6 +49,7 @@ _REASONS: Mapping[str, FinishReason] = {
     "function_call": "tool_calls",
     "content_filter": "refusal",
 }
+_BROKEN = ("error", "insufficient_system_resource")  # Mistral's and OpenRouter's, DeepSeek's
 _MESSAGE = ("role", "content", "refusal", "tool_calls", "annotations", "images", "audio", "reasoning_details")
 _CHOICE = ("index", "delta", "message", "finish_reason", "logprobs", "stop_reason", "matched_stop")
 _THINKING = ("reasoning_content", "reasoning")
@@ -73,11 +74,12 @@ class _Call:
 
 
 class ChoiceIn:
-    """`reason` is why it ended, None until it has."""
+    """`reason` is why it ended, None until it has; `broken` the host's word for that where it failed."""
 
     def __init__(self, index: int, target: Target) -> None:
         self.index, self.target = index, target
         self.reason: FinishReason | None = None
+        self.broken: str | None = None
         self._stop: str | None = None
         self._collector = Collector()
         self._parts = 0  # how many there are so far
@@ -292,6 +294,8 @@ class ChoiceIn:
         if reason is None:
             return
         self.reason = _REASONS.get(reason, "stop")
+        if reason in _BROKEN:
+            self.broken = reason
         if reason not in _REASONS:
             self._extra["finish_reason"] = reason
 
