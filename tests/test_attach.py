@@ -154,6 +154,8 @@ def test_a_file_that_may_not_be_read_is_refused(tmp_path: Path) -> None:
 def test_what_is_no_source_is_a_type_error() -> None:
     with pytest.raises(TypeError, match="a path, a URL or bytes, and this is of type int"):
         attach(3)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="a path, a URL or bytes, and this is of type int"):
+        trivet.chat("?", attach=3, model=Fake())  # type: ignore[arg-type]
 
 
 # --- in a chat ---------------------------------------------------------------------------------------------

@@ -147,6 +147,26 @@ async def test_providers_are_listed_after_the_start_and_a_failure_is_told() -> N
     assert not fine
 
 
+async def test_a_key_that_is_refused_is_said_to_be_the_reason() -> None:
+    with listing_host(status=401, body=b"sesame is no key") as host:
+        tables = {"ill": ProviderSettings(kind="openai", base_url=host.base, api_key=Secret("sesame"))}
+        async with Runtime(Config(providers=tables, path=Path("trivet.toml"))) as runtime:
+            ((line, fine),) = [told async for told in found.listings(runtime, await found.look(runtime), CEILING_S)]
+    assert line == (
+        "ill is not listed: ill refuses the key that trivet has for it (401): "
+        "check it under [providers.ill], or OPENAI_API_KEY."
+    )
+    assert not fine
+
+
+async def test_a_host_that_is_down_is_told_in_whole_sentences() -> None:
+    tables = {"ill": ProviderSettings(kind="openai-compatible", base_url=f"http://127.0.0.1:{closed_port()}/v1")}
+    async with Runtime(Config(providers=tables, path=Path("trivet.toml"))) as runtime:
+        ((line, _),) = [told async for told in found.listings(runtime, await found.look(runtime), CEILING_S)]
+    assert line.startswith("ill is not listed: http://127.0.0.1:")
+    assert line.endswith("is the address right? Its models can be asked for all the same, as ill/MODEL.")
+
+
 async def test_what_does_not_answer_in_time_is_given_up() -> None:
     with listing_host(stalls=True) as host:
         settings = ProviderSettings(kind="openai-compatible", base_url=host.base)

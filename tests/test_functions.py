@@ -164,6 +164,12 @@ def test_what_cannot_be_a_tool_is_a_type_error(function: Any, told: str) -> None
         trivet.chat("Hi", model=Fake(), tools=[function])
 
 
+@pytest.mark.parametrize("one", [weather, trivet.Tool(name="weather")])
+def test_one_tool_alone_is_told_to_be_put_in_a_list(one: Any) -> None:
+    with pytest.raises(TypeError, match=r"write tools=\[weather\]"):
+        trivet.chat("Hi", model=Fake(), tools=one)
+
+
 def test_functions_stand_beside_tools() -> None:
     fake, own = Fake(), trivet.Tool(name="clock")
     trivet.chat("Hi", model=fake, tools=[own, weather])

@@ -235,6 +235,7 @@ def test_usage_is_that_of_both_rounds() -> None:
         (Book, '{"title": "Faust", "year": -1}', '{"title": "Faust", "year": 1808}', "year: Input should be greater"),
         (Range, '{"low": 2, "high": 1}', '{"low": 1, "high": 2}', "low is 2, above high"),
         (int, "Three.", '{"value": 3}', "JSON is malformed"),
+        (set, '{"value": [[1]]}', '{"value": [1]}', "unhashable"),
     ],
 )
 def test_rules_of_the_type_that_no_schema_holds_are_told(kind: Any, wrong: str, right: str, told: str) -> None:

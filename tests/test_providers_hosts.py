@@ -10,7 +10,7 @@ import pytest
 
 from tests.upstream import Reply, sse, upstream
 from trivet import registry
-from trivet.errors import ConfigError, ProviderError, UnsupportedError
+from trivet.errors import ConfigError, ProviderError, RequestError, UnsupportedError
 from trivet.providers import hosts
 from trivet.providers.compatible import Compatible
 from trivet.providers.hosts import HOSTS, Host
@@ -195,6 +195,16 @@ async def test_a_chat_is_asked_and_answered() -> None:
     (asked,) = up.asked
     assert (asked.path, asked.headers["authorization"]) == ("/v1/chat/completions", f"Bearer {SECRET}")
     assert asked.json == {"model": "small", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 9}
+
+
+@pytest.mark.parametrize("extra", [{"model": "other"}, {"stream": True}])
+async def test_extra_does_not_say_who_answers_nor_how(extra: dict[str, Any]) -> None:
+    async with upstream(Reply(200, [json.dumps(ANSWER).encode()])) as up:
+        provider = made("mistral", base_url=f"{up.url}/v1/", api_key=SECRET)
+        with pytest.raises(RequestError, match="which trivet says itself"):
+            await provider.model("small").call(replace(HI, extra=extra))
+        await provider.close()
+    assert up.asked == []
 
 
 async def test_vectors_are_asked_for_and_put_in_order() -> None:

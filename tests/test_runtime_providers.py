@@ -133,6 +133,13 @@ async def test_a_provider_that_is_misspelt_is_told_the_nearest(name: str, meant:
     assert caught.value.nearest == meant
 
 
+@pytest.mark.parametrize("name", ["openai", "openai/", "work", "work/"])
+async def test_a_provider_alone_is_no_model_and_the_error_says_how_to_ask_it(name: str) -> None:
+    runtime = accounts(work=ProviderSettings(kind="anthropic"))
+    with pytest.raises(UnknownModelError, match=f"is a provider: ask for {name.rstrip('/')}/MODEL"):
+        runtime.model(name)
+
+
 async def test_a_table_of_models_may_stand_on_a_hosted_model() -> None:
     runtime = Runtime(Config(models={"smart": ModelSettings(base="claude-opus-4-7", system="Be brief.")}))
     assert name_of(runtime, "smart") == "anthropic/claude-opus-4-7"
@@ -153,6 +160,7 @@ async def test_names_that_clients_make_up_do_not_pile_up() -> None:
         ('base_url = "api.example.org"', "must begin with http:// or https://"),
         ('base_url = "https://"', "must begin with http:// or https:// and name a host"),
         ('base_url = "https://me:secret@example.org"', "a password in it"),
+        ('base_url = "https://example.org/v1?key=secret"', "base_url goes on after its path"),
         ('api_key = ""', "api_key is empty"),
         ("connect_s = 0", "connect_s is 0"),
         ('headers = { "a b" = "c" }', "'a b', which is no header's name"),

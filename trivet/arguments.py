@@ -86,7 +86,7 @@ def chat_request(
     return check(
         Chat(
             messages=turns,
-            tools=tuple(t if isinstance(t, Tool) else functions.tool(t) for t in tools),
+            tools=_tools(tools),
             tool_choice=_tool_choice(tool_choice),
             output=Output(schema=output) if isinstance(output, Mapping) else output,
             reasoning=_reasoning(reasoning),
@@ -143,7 +143,7 @@ def _messages(given: object) -> tuple[Message, ...]:
 
 def _parts(attached: Attach) -> tuple[Part, ...]:
     one = isinstance(attached, str | os.PathLike | bytes | Image | Audio | Document)
-    items = (attached,) if one else tuple(cast(Iterable[Any], attached))
+    items = (attached,) if one or not isinstance(attached, Iterable) else tuple(cast(Iterable[Any], attached))
     return tuple(item if isinstance(item, Image | Audio | Document) else attach.attach(item) for item in items)
 
 
@@ -155,6 +155,13 @@ def _with(turns: tuple[Message, ...], parts: tuple[Part, ...]) -> tuple[Message,
     if last.role != "user":
         raise RequestError(f"`attach` adds to a user's message, and the last one is the {last.role}'s", field="attach")
     return (*turns[:-1], replace(last, content=(*parts, *last.content)))
+
+
+def _tools(given: Tools) -> tuple[Tool, ...]:
+    if isinstance(given, Tool) or callable(given):
+        name = given.name if isinstance(given, Tool) else getattr(given, "__name__", "it")
+        raise TypeError(f"tools are several, and this is {name} alone: write tools=[{name}]")
+    return tuple(t if isinstance(t, Tool) else functions.tool(t) for t in given)
 
 
 def _tool_choice(given: ToolChoice | str | None) -> ToolChoice | None:

@@ -252,6 +252,9 @@ class Runtime:
 
     def _unknown(self, name: str, hosts: Sequence[well_known.Host] = ()) -> UnknownModelError:
         """`hosts` are those among whose well-known names it might be."""
+        head = name.partition("/")[0]
+        if name.rstrip("/") == head and head != "local" and head in (*self.config.providers, *self.kinds):
+            return UnknownModelError(f"No model is named {name!r}, which is a provider: ask for {head}/MODEL.")
         ours = self.names()
         meant = (
             nearest(name, ours)

@@ -57,6 +57,8 @@ def decode(text: str | bytes, kind: Any) -> Any:
         return msgspec.json.decode(text, type=kind, dec_hook=_into_pydantic)
     except (msgspec.MsgspecError, ValueError) as error:
         raise Misfit(str(error)) from None
+    except TypeError as error:  # such as a list in a set
+        raise Misfit(f"a value in it cannot be where it is: {error}") from None
 
 
 def encode(value: Any) -> str:

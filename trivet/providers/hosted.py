@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from trivet.errors import ConfigError, ProviderError
+from trivet.errors import AuthError, ConfigError, ProviderError, RequestError
 from trivet.model import About, Model, Provider
 from trivet.providers.http import Http, Timeouts
 from trivet.providers.settings import ProviderSettings
@@ -106,6 +106,13 @@ class Hosted(Provider):
     async def _list(self, path: str) -> bytes:
         async with self.http.request("GET", f"{self.base}/{path}", self.all_headers()) as reply:
             body = await reply.read()
+            if reply.status in (401, 403):  # its words may have the key in them
+                raise AuthError(
+                    f"{self.name} refuses the key that trivet has for it ({reply.status}): check it under "
+                    f"[providers.{self.name}]{f', or {self.key_variable}' if self.key_variable else ''}",
+                    provider=self.name,
+                    provider_status=reply.status,
+                )
             if reply.status >= 400:
                 raise ProviderError(
                     f"{self.name} does not list its models: it answers {reply.status}",
@@ -161,6 +168,7 @@ class HostedModel(Model):
 
     async def stream(self, request: Request) -> AsyncGenerator[Event, None]:
         self.require(request)
+        _decided(request)
         provider = self.provider
         notes: tuple[str, ...] = ()
         if isinstance(request, Conversation):
@@ -198,6 +206,15 @@ class HostedModel(Model):
                             yield _noted(event, notes)
                 for event in reader.end():
                     yield _noted(event, notes)
+
+
+def _decided(request: Request) -> None:
+    """Raises where `extra` has what says who answers and how: another model would be asked, or the answer not read.
+    A client's own bytes are another matter, in which they are exchanged."""
+    extra = getattr(request, "extra", {}) if request.source is None else {}
+    for name, instead in {"model": "name the model in `model`", "stream": "use trivet.stream, or trivet.chat"}.items():
+        if name in extra:
+            raise RequestError(f"extra has {name!r}, which trivet says itself: {instead}", field=f"extra.{name}")
 
 
 def marks(request: Conversation, target: Target, wire: Back) -> tuple[Conversation, tuple[str, ...]]:

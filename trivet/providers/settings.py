@@ -28,6 +28,8 @@ class ProviderSettings(Value, frozen=True, kw_only=True):
             raise ValueError(f"base_url is {self.base_url!r}, must begin with http:// or https:// and name a host")
         if self.base_url is not None and "@" in self.base_url.split("/")[2]:
             raise ValueError("base_url has a password in it, which would be shown: write api_key, or headers")
+        if self.base_url is not None and ("?" in self.base_url or "#" in self.base_url):
+            raise ValueError("base_url goes on after its path, where trivet adds its own: take out what follows ? or #")
         if self.api_key == "":
             raise ValueError("api_key is empty")
         if self.api_key is not None and not self.api_key.isprintable():

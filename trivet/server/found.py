@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import trivet
 from trivet import catalog
-from trivet.errors import ConfigError, TransportError, TrivetError, WeightsError
+from trivet.errors import AuthError, ConfigError, TransportError, TrivetError, WeightsError
 from trivet.model import Provider
 from trivet.providers import discover
 from trivet.types import Value
@@ -95,8 +95,11 @@ async def listings(runtime: Runtime, providers: Providers, timeout_s: float) -> 
         try:
             return f"{name} {discover.told(provider, await discover.ask(provider, timeout_s))}", True
         except TrivetError as error:
-            told = str(error).rstrip(".")
-            return f"{name} is not listed: {told}. Its models can be asked for all the same, as {name}/MODEL.", False
+            told = str(error).removeprefix(f"{name}: ")
+            told = told if told.endswith((".", "?")) else f"{told}."
+            if not isinstance(error, AuthError):
+                told += f" Its models can be asked for all the same, as {name}/MODEL."
+            return f"{name} is not listed: {told}", False
 
     tasks = [asyncio.ensure_future(one(name)) for name in providers.ready if name not in providers.answers]
     try:
