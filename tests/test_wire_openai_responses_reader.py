@@ -450,6 +450,26 @@ def test_a_host_that_leaves_the_items_out_at_the_end_has_told_them() -> None:
     assert events[-1].response == whole(text)
 
 
+def test_an_item_is_told_once_where_the_places_in_the_stream_have_gaps() -> None:
+    said = message(output_text("Hello"))
+    events = openai_responses.Reader(ASKED, TARGET)
+    told = [
+        *events.event(
+            sent(
+                "response.output_text.delta",
+                output_index=2,
+                content_index=0,
+                item_id="msg_1",
+                delta="Hello",
+                logprobs=[],
+            )
+        ),
+        *events.event(sent("response.output_item.done", output_index=2, item=said)),
+        *events.event(sent("response.completed", response=response(said))),
+    ]
+    assert [e.text for e in told if isinstance(e, TextDelta)] == ["Hello"]
+
+
 def test_an_answer_cut_short_is_a_length() -> None:
     cut = call("c1", '{"a', status="incomplete")
     events = read(

@@ -198,8 +198,9 @@ class Reader:
         response = dict(response) if isinstance(response, dict) else {}
         events: list[Event] = []
         items = objects(response.get("output"))
+        done = {item.get("id") for item in self._items.values()} - {None}  # some hosts' places have gaps
         for index, item in enumerate(items):
-            if index not in self._items:
+            if index not in self._items and item.get("id") not in done:
                 events += self._settle(index, item)
         if not items:
             response["output"] = [item for _, item in sorted(self._items.items())]
