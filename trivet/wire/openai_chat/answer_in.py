@@ -95,7 +95,7 @@ class _UsualWhole(msgspec.Struct, forbid_unknown_fields=True):
 
     choices: tuple[_WholePiece]
     id: str | None = None
-    object: str | None = None
+    object: Literal["chat.completion"] | None = None  # and not "error"
     created: int | None = None
     model: str | None = None
     usage: Json | None = None

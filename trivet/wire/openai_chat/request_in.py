@@ -6,10 +6,12 @@ refused here. Beyond the protocol, `top_k` and the reasoning of earlier turns ar
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any, Literal, get_args
+
+import msgspec
 
 from trivet.errors import RequestError
-from trivet.types import Chat, Effort, Output, Reasoning, Source, Tool, ToolChoice, replace
+from trivet.types import Chat, Effort, Message, Output, Reasoning, Sampling, Source, Text, Tool, ToolChoice, replace
 from trivet.wire import Incoming
 from trivet.wire.fields import Fields, drop_defaults, need_object, read_object, rest
 from trivet.wire.openai import read_cache_mark, read_sampling, read_stream, refuse_deprecated
@@ -26,8 +28,54 @@ _DEFAULTS = {
 }
 
 
+class _Said(msgspec.Struct, forbid_unknown_fields=True):
+    role: Literal["system", "developer", "user", "assistant"]
+    content: str
+
+
+class _Usual(msgspec.Struct, forbid_unknown_fields=True):
+    """Texts, and the few fields that most requests have: read at once. Any other request is not of this shape, and is
+    read field by field; so is a wrong one, for what is to be said about it."""
+
+    model: str
+    messages: list[_Said]
+    stream: bool | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+
+
+_usual = msgspec.json.Decoder(_Usual)
+
+
 def parse(body: bytes) -> Incoming:
     """A request's JSON body as a `Chat`. Raises `RequestError` with the path of the field at fault."""
+    return _texts(body) or _any(body)
+
+
+def _texts(body: bytes) -> Incoming | None:
+    """A usual request; None for any other."""
+    try:
+        data = _usual.decode(body)
+        if data.max_tokens is not None and data.max_completion_tokens is not None:
+            return None
+        max_tokens = data.max_completion_tokens if data.max_tokens is None else data.max_tokens
+        sampling = Sampling(temperature=data.temperature, top_p=data.top_p, max_tokens=max_tokens)
+    except (ValueError, RecursionError):  # the first of which all errors of msgspec are
+        return None
+    if not data.messages or any(m.role == "assistant" and not m.content for m in data.messages):
+        return None
+    request = Chat(
+        model=data.model,
+        messages=tuple(Message(role=m.role, content=(Text(text=m.content),)) for m in data.messages),
+        sampling=sampling,
+        source=Source(protocol=PROTOCOL, body=body),
+    )
+    return Incoming(request=request, stream=bool(data.stream))
+
+
+def _any(body: bytes) -> Incoming:
     data = read_object(body)
     refuse_deprecated(data, "functions", "tools")
     refuse_deprecated(data, "function_call", "tool_choice")
