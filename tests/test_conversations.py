@@ -171,6 +171,16 @@ def test_a_streamed_thought_comes_back_whole_from_a_gemini_client(family: str, a
     assert kept == thoughts
 
 
+@pytest.mark.parametrize("back", ["anthropic", "gemini"])
+def test_a_call_for_which_a_model_wrote_no_arguments_has_none(back: str) -> None:
+    """Chat clients keep the empty text that some models wrote."""
+    called = Message(role="assistant", content=(ToolCall(id="c", name="weather", arguments=""),))
+    said = Message(role="user", content=(ToolResult(call_id="c", content=(Text(text="r"),)),))
+    sent = through(back, replace(QUESTION, messages=(*QUESTION.messages, called, said)))
+    (call,) = [p for m in sent.messages for p in m.content if isinstance(p, ToolCall)]
+    assert call.arguments == "{}"
+
+
 def next_turn(front: str, answer: dict[str, Any]) -> dict[str, Any]:
     """What a client sends that has put the answer it got into its history, as each protocol's guide says to."""
     if front == "anthropic":

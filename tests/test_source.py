@@ -140,3 +140,26 @@ async def test_a_system_prompt_among_a_responses_clients_input_is_said_once_besi
     request = openai_responses.parse(json.dumps({"model": "m", "input": turns}).encode()).request
     got = await sent("openai-responses", request, lambda model: Prompt(model, "Be terse."))
     assert got.count(b"Be terse.") == got.count(b"Be kind.") == got.count(b"Hi") == 1
+
+
+REASONED = {"id": "rs_68aabb", "type": "reasoning", "summary": []}
+CALLED = {"id": "fc_1", "type": "function_call", "call_id": "c1", "name": "w", "arguments": "{}"}
+RESULT = {"type": "function_call_output", "call_id": "c1", "output": "r"}
+
+
+@pytest.mark.parametrize("make", ["openai-responses", "compatible"])
+async def test_a_thought_that_the_provider_keeps_by_its_id_goes_back_to_it(
+    make: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without it OpenAI refuses the call that came after it."""
+    monkeypatch.setitem(MAKE, "compatible", lambda s: Compatible(replace(s, kind="azure"), name="up"))
+    items = [{"role": "user", "content": "q"}, REASONED, CALLED, RESULT]
+    request = openai_responses.parse(json.dumps({"model": "m", "store": True, "input": items}).encode()).request
+    assert json.loads(await sent(make, request))["input"] == items
+
+
+async def test_an_unsigned_thought_that_trivet_told_does_not_go_to_openai() -> None:
+    ours = {**REASONED, "id": f"rs_{'0a' * 12}_0", "summary": [{"type": "summary_text", "text": "Hm"}]}
+    items = [{"role": "user", "content": "q"}, ours, CALLED, RESULT]
+    request = openai_responses.parse(json.dumps({"model": "m", "input": items}).encode()).request
+    assert json.loads(await sent("openai-responses", request))["input"] == [items[0], CALLED, RESULT]

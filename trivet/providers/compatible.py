@@ -64,7 +64,9 @@ class Compatible(Hosted):
         return super().route(request)
 
     def keeps_unsigned(self, request: Request) -> bool:
-        """Where the host takes it; and what a client wrote in chat completions stays as it wrote it."""
+        """Where the host takes it, or keeps it; and what a client wrote in chat completions stays as it wrote it."""
+        if self.route(request).wire is openai_responses and openai_responses.thoughts_by_id(request):
+            return True
         return _is_of(request, openai_chat.PROTOCOL) or bool(self.quirks.get("send_thinking"))
 
     def thoughts(self, request: Conversation) -> tuple[Conversation, tuple[str, ...]]:

@@ -35,6 +35,9 @@ class OpenAI(Hosted):
             return COMPLETIONS
         return super().route(request)
 
+    def keeps_unsigned(self, request: Request) -> bool:
+        return openai_responses.thoughts_by_id(request)
+
     def thoughts(self, request: Conversation) -> tuple[Conversation, tuple[str, ...]]:
         """Chat completions take no reasoning back, whoever signed it; what a client wrote in them stays."""
         if isinstance(request, Chat) and self.route(request) is COMPLETIONS and not _from_completions(request):

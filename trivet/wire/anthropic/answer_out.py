@@ -233,7 +233,7 @@ def _tagged(text: str, part: Thinking | ThinkingDelta) -> str:
 
 def _input(arguments: str) -> Any:
     try:
-        value = msgspec.json.decode(arguments)
+        value = msgspec.json.decode(arguments) if arguments.strip() else {}  # some models write none at all
     except msgspec.DecodeError:
         value = None
     return value if isinstance(value, dict) else {"INVALID_JSON": arguments}

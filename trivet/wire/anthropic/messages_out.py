@@ -238,7 +238,7 @@ def _result(part: ToolResult, path: str, words: Words) -> Json:
 def _input(arguments: str) -> Any:
     """The arguments as the model wrote them where they are an object, else under the key of cut ones."""
     try:
-        value = msgspec.json.decode(arguments)
+        value = msgspec.json.decode(arguments) if arguments.strip() else {}  # some models write none at all
     except msgspec.DecodeError:
         value = None
-    return msgspec.Raw(arguments.encode()) if isinstance(value, dict) else {"INVALID_JSON": arguments}
+    return msgspec.Raw(arguments.strip().encode() or b"{}") if isinstance(value, dict) else {"INVALID_JSON": arguments}

@@ -109,7 +109,7 @@ def is_bare(part: Part) -> bool:
 def arguments(text: str) -> Json:
     """Arguments that are no JSON object (the tokens ran out) are kept as text."""
     try:
-        value = msgspec.json.decode(text)
+        value = msgspec.json.decode(text) if text.strip() else {}  # some models write none at all
     except (msgspec.DecodeError, RecursionError):
         value = None
     return value if isinstance(value, dict) else {"INVALID_JSON": text}

@@ -8,10 +8,11 @@ default is true. What builds on a store (`previous_response_id`, `conversation`,
 
 from __future__ import annotations
 
+import re
 from typing import Any, get_args
 
 from trivet.errors import RequestError
-from trivet.types import Chat, Effort, Output, Reasoning, Sampling, Source, Tool, ToolChoice, replace, system
+from trivet.types import Chat, Effort, Output, Reasoning, Request, Sampling, Source, Tool, ToolChoice, replace, system
 from trivet.wire import Incoming
 from trivet.wire.fields import Fields, drop_defaults, read_object, rest
 from trivet.wire.openai_responses.items_in import read_input
@@ -190,3 +191,12 @@ def _named(value: Fields, tools: tuple[Tool, ...], others: bool, parallel: bool 
     for unknown in value.left:
         raise RequestError(f"tool_choice: unknown field {unknown!r}, leave it out", field="tool_choice")
     return ToolChoice(mode="named", name=name, parallel=parallel)
+
+
+def thoughts_by_id(request: Request) -> bool:
+    """Whether the thoughts without a signature in it are items that the provider keeps and finds by their ids, which it
+    wants back with what came after them. It does not find those that we have told, whose ids have a number."""
+    source = request.source
+    if source is None or source.protocol != PROTOCOL:
+        return False
+    return re.search(rb'"rs_[0-9a-f]{24}_\d+"', source.body) is None
