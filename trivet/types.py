@@ -228,7 +228,7 @@ class Sampling(Value, frozen=True, kw_only=True):
 
 
 def _within(name: str, value: float | None, low: float, high: float | None) -> None:
-    if not isinstance(value, int | float):  # a wrong type is for `check` and the decoder to refuse, with its path
+    if value is None or not isinstance(value, int | float):  # a wrong type is for `check` and the decoder to refuse
         return
     if not (low <= value and (high is None or value <= high)):
         bound = f"at least {low}" if high is None else f"between {low} and {high}"

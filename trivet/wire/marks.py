@@ -14,6 +14,8 @@ Takes = Callable[[Part | Tool, str], bool]
 def leave_out_marks(request: Conversation, takes: Takes, who: str) -> tuple[Conversation, tuple[str, ...]]:
     """The conversation without the marks that `who` has no place for, and a note that counts them. The same object
     comes back where there are none."""
+    if not any(_marked(p) for m in request.messages for p in m.content) and not any(t.cache for t in request.tools):
+        return request, ()  # as nearly always: nothing need be built to be compared
     gone: list[CacheMark] = []
     messages = tuple(_message(m, takes, gone) for m in request.messages)
     tools = tuple(_tool(t, takes, gone) for t in request.tools)
@@ -22,6 +24,10 @@ def leave_out_marks(request: Conversation, takes: Takes, who: str) -> tuple[Conv
     return replace(request, messages=messages, tools=tools), (
         f"cache marks left out for {who}, which has no place for them: {len(gone)}",
     )
+
+
+def _marked(part: Part) -> bool:
+    return part.cache is not None or (isinstance(part, ToolResult) and any(_marked(p) for p in part.content))
 
 
 def _message(message: Message, takes: Takes, gone: list[CacheMark]) -> Message:

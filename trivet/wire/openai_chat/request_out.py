@@ -83,9 +83,9 @@ def _streaming(target: Target, options: Json | None) -> Json:
 
 def _messages_told(messages: bytes, target: Target) -> Json:
     """The same, with the roles and the ids that the host takes; nothing where they have them."""
-    terms = Terms(Chat(messages=()), target)
     if not any(word in messages for word in (b'"developer"', b'"tool_call_id"', b'"tool_calls"')):
         return {}
+    terms = Terms(Chat(messages=()), target)
     out: list[Json] = msgspec.json.decode(messages, type=list[dict[str, Any]])
     for message in out:
         if message.get("role") == "developer" and not target.quirks.get("developer_role", True):
