@@ -7,6 +7,7 @@ from contextlib import aclosing
 
 import pytest
 
+from tests.listing_host import listing_host
 from tests.servers import Served, serving
 from trivet.errors import AuthError, UnknownModelError
 from trivet.fake import Fake
@@ -69,6 +70,16 @@ async def test_a_client_of_the_same_protocol_gets_its_bytes(provider: Gemini) ->
 
 async def test_the_list_of_models(provider: Gemini) -> None:
     assert await provider.refresh() == ("m", "x/y")
+
+
+async def test_a_wrong_key_is_told_where_it_answers_with_400() -> None:
+    """As Google does, with the reason in an ErrorInfo; the shape is that of google.rpc.Status."""
+    error = b'{"error":{"code":400,"status":"INVALID_ARGUMENT","details":[{"reason":"API_KEY_INVALID"}]}}'
+    with listing_host(status=400, body=error) as host:
+        provider = Gemini(ProviderSettings(base_url=host.base, api_key="sesame"), name="gemini")
+        with pytest.raises(AuthError, match=r"refuses the key .* under \[providers.gemini\], or GEMINI_API_KEY$"):
+            await provider.refresh()
+        await provider.close()
 
 
 def test_a_list_of_several_pages() -> None:

@@ -64,6 +64,14 @@ async def test_without_a_key_the_error_comes_when_it_is_asked_and_says_where_it_
         await Runtime().call(request)
 
 
+async def test_a_key_of_two_lines_is_told_by_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "secret\n")
+    request = Chat(messages=(user("Hi"),), model="anthropic/claude-opus-4-7")
+    with pytest.raises(ConfigError, match=r"ANTHROPIC_API_KEY has a line break") as caught:
+        await Runtime().call(request)
+    assert "secret" not in str(caught.value)
+
+
 async def test_a_provider_takes_its_key_address_headers_and_times_from_its_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

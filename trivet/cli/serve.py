@@ -1,4 +1,4 @@
-"""`trivet serve`: the models of a runtime, to any OpenAI or Anthropic client."""
+"""`trivet serve`: the models of a runtime, to any OpenAI, Anthropic or Gemini client."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ def add(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "serve",
         help="serve models over HTTP",
-        description="Serve models to OpenAI and Anthropic clients. SIGTERM or Ctrl-C ends it when the requests in "
-        "flight are over; a second one, at once.",
+        description="Serve models to OpenAI, Anthropic and Gemini clients. SIGTERM or Ctrl-C ends it when the requests "
+        "in flight are over; a second one, at once.",
     )
     parser.add_argument("--host", metavar="H", help="address to listen on (default: 127.0.0.1)")
     parser.add_argument("--port", metavar="P", type=_port, help="port to listen on; 0 is any free one (default: 8484)")

@@ -45,6 +45,9 @@ class Gemini(Hosted):
         """Of a client of its own it takes back the thoughts that it has told, which it does not sign."""
         return request.source is not None and request.source.protocol in (gemini.PROTOCOL, count.PROTOCOL)
 
+    def refuses_key(self, status: int, body: bytes) -> bool:
+        return super().refuses_key(status, body) or (status == 400 and b'"API_KEY_INVALID"' in body)
+
     def listed(self, body: bytes) -> Iterable[str]:
         return [model["name"].removeprefix("models/") for model in msgspec.json.decode(body)["models"]]
 

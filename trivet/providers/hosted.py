@@ -106,7 +106,7 @@ class Hosted(Provider):
     async def _list(self, path: str) -> bytes:
         async with self.http.request("GET", f"{self.base}/{path}", self.all_headers()) as reply:
             body = await reply.read()
-            if reply.status in (401, 403):  # its words may have the key in them
+            if self.refuses_key(reply.status, body):  # its words may have the key in them
                 raise AuthError(
                     f"{self.name} refuses the key that trivet has for it ({reply.status}): check it under "
                     f"[providers.{self.name}]{f', or {self.key_variable}' if self.key_variable else ''}",
@@ -121,6 +121,10 @@ class Hosted(Provider):
                     body=body,
                 )
             return body
+
+    def refuses_key(self, status: int, body: bytes) -> bool:
+        """Whether this answer says that the key is wrong."""
+        return status in (401, 403)
 
     list_path = "models"
 
@@ -138,6 +142,8 @@ class Hosted(Provider):
         if key is None and self.needs_key:
             variable = f"set {self.key_variable}, or " if self.key_variable else ""
             raise ConfigError(f"{self.name} needs a key: {variable}write api_key under [providers.{self.name}].")
+        if key is not None and not key.isprintable():  # out of the environment: a table's is looked at when it is read
+            raise ConfigError(f"{self.name}: {self.key_variable} has a line break or the like in it. Set it without.")
         return {
             "content-type": "application/json",
             "user-agent": "trivet",
