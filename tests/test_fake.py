@@ -10,7 +10,21 @@ import pytest
 from trivet.errors import ConfigError, RateLimitError, TransportError, UnsupportedError
 from trivet.fake import CUT, STALL, Fake
 from trivet.model import About
-from trivet.types import Chat, ChatResponse, Done, Embed, Event, Start, TextDelta, ThinkingDelta, ToolCall, Usage, user
+from trivet.types import (
+    Chat,
+    ChatResponse,
+    Context,
+    Done,
+    Embed,
+    Event,
+    Start,
+    TextDelta,
+    ThinkingDelta,
+    ToolCall,
+    Usage,
+    replace,
+    user,
+)
 
 HI = Chat(messages=(user("Hi"),))
 
@@ -23,7 +37,7 @@ async def texts(fake: Fake) -> list[str]:
 async def test_a_string_answers_every_request() -> None:
     fake = Fake("Hello")
     assert [(await fake.call(HI)).text for _ in range(2)] == ["Hello", "Hello"]  # type: ignore[attr-defined]
-    assert fake.requests == [HI, HI]
+    assert fake.requests == [replace(HI, context=Context(whole=True))] * 2
 
 
 async def test_a_list_has_one_reply_for_each_request_and_says_when_it_is_used_up() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from trivet.adapt.prompt import Prompt
 from trivet.fake import Fake
-from trivet.types import Chat, Complete, CountTokens, Embed, Request, Source, replace, system, user
+from trivet.types import Chat, Complete, Context, CountTokens, Embed, Request, Source, replace, system, user
 
 
 async def asked(request: Request) -> Request:
@@ -28,7 +28,7 @@ async def test_a_clients_own_system_prompt_follows_it() -> None:
 
 @pytest.mark.parametrize("request_", [Complete(prompt="Once"), Embed(texts=("a",))])
 async def test_tasks_without_a_conversation_pass_untouched(request_: Request) -> None:
-    assert await asked(request_) is request_
+    assert await asked(request_) == replace(request_, context=Context(whole=True))
 
 
 async def test_the_source_stays_so_that_what_was_changed_can_be_found() -> None:
