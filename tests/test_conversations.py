@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trivet.types import (
@@ -113,6 +113,7 @@ def merged(messages: tuple[Message, ...]) -> list[tuple[str, list[Any]]]:
 
 
 @pytest.mark.parametrize(("front", "back"), PAIRS, ids=[f"{a}-{b}" for a, b in PAIRS])
+@settings(max_examples=25)
 @given(chat=chats)
 def test_a_conversation_crosses_whole(front: str, back: str, chat: Chat) -> None:
     received = through(front, chat)
@@ -125,6 +126,7 @@ def test_a_conversation_crosses_whole(front: str, back: str, chat: Chat) -> None
 
 
 @pytest.mark.parametrize("name", WIRES)
+@settings(max_examples=25)
 @given(chat=chats)
 def test_writing_is_the_same_bytes_each_time(name: str, chat: Chat) -> None:
     one, two = (

@@ -8,22 +8,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
+
+from tests.clients import CLIENTS, QUESTION, SYSTEM
+from tests.servers import CEILING_S, serving
+from trivet.fake import Fake
 from trivet.providers.anthropic import Anthropic
 from trivet.providers.compatible import Compatible
 from trivet.providers.gemini import Gemini
-from trivet.providers.openai import OpenAI
-
-from tests.clients import CLIENTS, QUESTION, SYSTEM
-from tests.servers import Served, serving
-from trivet.fake import Fake
-from trivet.model import Model
 from trivet.providers.hosted import Hosted
+from trivet.providers.openai import OpenAI
 from trivet.providers.settings import ProviderSettings
-from trivet.types import Chat, Conversation, Request, Tool, ToolCall
+from trivet.types import Chat, Conversation, Request, ToolCall
 
 CALLS = [
     ToolCall(id="call_1", name="weather", arguments='{"city":"Paris"}'),
@@ -52,47 +50,49 @@ PROVIDERS: dict[str, Make] = {
 }
 
 
-@contextmanager
-def between(make: Make, upstream: Served) -> Iterator[Served]:
-    """A trivet whose model `m` is the upstream's `m`, asked through a provider."""
-    provider = make(upstream.url)
-    model: Model = provider.model("m")
-    with serving({"m": model}) as served:
-        yield served
-        asyncio.run_coroutine_threadsafe(provider.close(), served.loop).result(30)
-
-
 def reply(request: Request) -> Any:
     called = isinstance(request, Conversation) and request.tools
     return ["Let me ", "look.", *(CALLS if called else [])]
 
 
+class Between(NamedTuple):
+    """A trivet whose model `m` is the upstream's `m`, asked through a provider; `fake` is what answers there."""
+
+    url: str
+    fake: Fake
+
+
+@pytest.fixture(scope="module", params=PROVIDERS)
+def between(request: pytest.FixtureRequest) -> Iterator[Between]:
+    fake = Fake(reply)
+    with serving({"m": fake}) as upstream:
+        provider = PROVIDERS[request.param](upstream.url)
+        with serving({"m": provider.model("m")}) as served:
+            yield Between(served.url, fake)
+            asyncio.run_coroutine_threadsafe(provider.close(), served.loop).result(CEILING_S)
+
+
 @pytest.mark.parametrize("tools", [False, True], ids=["plain", "tools"])
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-@pytest.mark.parametrize("provider", PROVIDERS)
 @pytest.mark.parametrize("client", CLIENTS)
-def test_every_client_over_every_provider(client: str, provider: str, stream: bool, tools: bool) -> None:
-    fake = Fake(reply)
-    with serving({"m": fake}) as upstream, between(PROVIDERS[provider], upstream) as served:
-        said = CLIENTS[client](served.url, stream, tools)
+def test_every_client_over_every_provider(client: str, between: Between, stream: bool, tools: bool) -> None:
+    before = len(between.fake.requests)
+    said = CLIENTS[client](between.url, stream, tools)
     assert said.text == "Let me look."
     assert said.calls == (TOLD if tools else [])
     assert said.finish == FINISH[client][tools]
     assert said.tokens == (3, 3)
-    (asked,) = fake.requests
+    (asked,) = between.fake.requests[before:]
     assert isinstance(asked, Chat)
     assert [(m.role, m.text) for m in asked.messages] == [("system", SYSTEM), ("user", QUESTION)]
     assert [t.name for t in asked.tools] == (["weather"] if tools else [])
 
 
-@pytest.mark.parametrize("provider", PROVIDERS)
 @pytest.mark.parametrize("client", CLIENTS)
-def test_a_tool_keeps_its_schema_over_every_pair(client: str, provider: str) -> None:
-    fake = Fake(reply)
-    with serving({"m": fake}) as upstream, between(PROVIDERS[provider], upstream) as served:
-        CLIENTS[client](served.url, False, True)
-    (asked,) = fake.requests
+def test_a_tool_keeps_its_schema_over_every_pair(client: str, between: Between) -> None:
+    CLIENTS[client](between.url, False, True)
+    asked = between.fake.requests[-1]
     assert isinstance(asked, Chat)
-    tool: Tool = asked.tools[0]
+    tool = asked.tools[0]
     assert (tool.description, tool.parameters["required"]) == ("Looks.", ["city"])
     assert tool.parameters["properties"] == {"city": {"type": "string"}}
