@@ -14,7 +14,7 @@
 - `tool_call_id`: `mistral9` for ids of nine letters and digits; `openai40` for at most 40 characters.
 - `tool_images`: True where a tool's result may hold images; elsewhere they follow in a user's message.
 - `cache`: how a cache mark is told: `breakpoint` (OpenAI), `cache_control` (OpenRouter), or `automatic` where the host
-  keeps every prefix by itself, so that a mark asks for nothing more. Elsewhere a mark is refused.
+  keeps every prefix by itself, so that a mark asks for nothing more. Elsewhere `takes_mark` says no.
 - `json_schema`: False where it holds no schema. `json_object`: False where it has no JSON mode either.
 - `no`: names of request fields, and of kinds of content, that the host refuses.
 
