@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: serve test check lint types bench pull lock clean help
+.PHONY: serve test check fuzz lint types bench pull lock clean help
 
 help:            ## this list
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/'
@@ -16,6 +16,9 @@ test: $(VENV)/dev weights     ## the tests
 	$(BIN)/python -m pytest $(ARGS)
 
 check: lint types test        ## what CI runs: lint, format, types, tests
+
+fuzz: $(VENV)/dev weights     ## the property tests with 2,000 fresh examples each
+	TRIVET_TEST_PROFILE=fuzz $(BIN)/python -m pytest -m hypothesis $(ARGS)
 
 lint: $(VENV)/dev             ## ruff: lint and format
 	$(BIN)/ruff check .

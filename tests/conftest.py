@@ -9,8 +9,11 @@ from hypothesis import settings
 
 from tests.engines import llama, tooled
 
-settings.register_profile("trivet", deadline=None)  # no test is timed
-settings.load_profile("trivet")
+# No test is timed. The same examples each time: a check that fails has found what the change broke. `make fuzz` looks
+# for what nobody has seen yet, in many fresh ones.
+settings.register_profile("trivet", deadline=None, derandomize=True)
+settings.register_profile("fuzz", deadline=None, max_examples=2_000, print_blob=True)
+settings.load_profile(os.environ.get("TRIVET_TEST_PROFILE", "trivet"))
 
 for variable in [name for name in os.environ if name.endswith("_API_KEY")]:
     del os.environ[variable]  # no test may ask a real provider, on whose machine it ever runs

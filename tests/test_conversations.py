@@ -29,6 +29,7 @@ from trivet.types import (
     ToolResult,
     Usage,
     UsageUpdate,
+    assistant,
     replace,
     system,
 )
@@ -171,6 +172,21 @@ def test_a_streamed_thought_comes_back_whole_from_a_gemini_client(family: str, a
     assert isinstance(back, Chat)
     kept = [replace(p, extra={}) for m in back.messages for p in m.content if isinstance(p, Thinking)]
     assert kept == thoughts
+
+
+@pytest.mark.parametrize("family", ["anthropic", "openai"])
+def test_a_streamed_thought_is_one_for_a_trivet_that_asks_a_trivet(family: str) -> None:
+    thoughts = (Thinking(text="Hm.", signature="s", provider=family), Thinking(signature="t", provider=family))
+    response = ChatResponse(
+        model="m", choices=(Choice(message=assistant(*thoughts, Text(text="Said.")), finish_reason="stop"),)
+    )
+    renderer, parser = gemini.Renderer(Incoming(request=QUESTION, stream=True)), sse.Parser()
+    sent = b"".join(renderer.event(e) for e in [Start(model="m"), *deltas(response), Done(response=response)])
+    reader = gemini.Reader(QUESTION, target("gemini", stream=True))
+    *_, done = [*(event for one in parser.feed(sent) for event in reader.event(one)), *reader.end()]
+    assert isinstance(done, Done)
+    assert isinstance(done.response, ChatResponse)
+    assert done.response.message.content[:2] == thoughts
 
 
 @pytest.mark.parametrize("back", ["anthropic", "gemini"])

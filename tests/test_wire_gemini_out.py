@@ -283,6 +283,14 @@ chats = st.builds(
 )
 
 
+def test_a_thought_without_a_text_signs_no_other() -> None:
+    """Only where our streams have told its text before."""
+    thoughts = (Thinking(text="Hm"), Thinking(signature="s", provider="anthropic"))
+    back = gemini.parse(msgspec.json.encode(write(user("Hi"), assistant(*thoughts)))).request
+    assert isinstance(back, Chat)
+    assert back.messages[1].content == thoughts
+
+
 @given(chats)
 def test_a_chat_comes_back_from_its_json(chat: Chat) -> None:
     body = msgspec.json.encode(gemini.write(chat, TARGET))

@@ -42,6 +42,7 @@ from trivet.wire.gemini.errors import read_error
 from trivet.wire.gemini.proto import ProtoFields
 from trivet.wire.gemini.request_in import PROTOCOL
 from trivet.wire.gemini.request_out import notes
+from trivet.wire.gemini.signatures import BEFORE
 from trivet.wire.gemini.usage import read_usage
 
 # Every other reason is a refusal of some kind: by a filter, or of an answer that came out wrong.
@@ -219,8 +220,8 @@ class _Candidate:
     def _event(self, part: Part) -> Event | None:
         if isinstance(part, Text) and not part.extra:
             return self._text(TextDelta(text=part.text)) if part.text else None
-        if isinstance(part, Thinking) and part.extra.keys() <= {"thought"}:
-            bare = not part.text
+        if isinstance(part, Thinking) and (part.extra.keys() <= {"thought"} or part.extra == BEFORE):
+            bare = not part.text and part.extra != BEFORE
             self._on(None if bare and part.signature else Thinking)
             event = ThinkingDelta(
                 text=part.text,

@@ -34,6 +34,7 @@ from trivet.wire import Incoming, sse
 from trivet.wire.carry import last_opaque
 from trivet.wire.gemini import errors
 from trivet.wire.gemini.parts_out import PartsOut, is_bare
+from trivet.wire.gemini.signatures import write_signature
 from trivet.wire.gemini.usage import write_usage
 from trivet.wire.ids import fresh_id
 from trivet.wire.in_turn import Finished, InTurn, Step
@@ -122,7 +123,8 @@ class Renderer:
     def _signed(self, choice: int, thought: Thinking) -> bytes:
         """The signature of a thought that has been told; a bare one waits for the part that it signs."""
         if not is_bare(thought):
-            return self._piece(choice, self._parts.part(replace(thought, text=""), "the answer"))
+            signature = {"thoughtSignature": write_signature(thought, before=bool(thought.text))}
+            return self._piece(choice, self._parts.part(replace(thought, text=""), "the answer") | signature)
         before = self._dangling(choice)
         assert thought.signature is not None
         self._signatures[choice] = thought.signature

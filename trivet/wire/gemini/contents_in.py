@@ -18,7 +18,7 @@ from trivet.types import Audio, Document, Image, Message, Opaque, Part, Text, Th
 from trivet.wire.fields import Fields
 from trivet.wire.gemini.proto import ProtoFields, read_bytes
 from trivet.wire.gemini.results import read_response
-from trivet.wire.gemini.signatures import FAMILY, read_signature
+from trivet.wire.gemini.signatures import BEFORE, FAMILY, read_signature
 
 PROVIDER = FAMILY  # whose opaque parts these are
 MADE = "trivet-call-"  # how the ids begin that calls without one get here; they are not sent to Gemini
@@ -63,18 +63,15 @@ def _rejoined(contents: list[Message]) -> list[Message]:
             if isinstance(part, Thinking) and part.signature is None and part.redacted is None:
                 pieces.append(part)
                 continue
-            if pieces and isinstance(part, Thinking) and _signs_before(part):
-                signed[id(part)] = replace(part, text="".join(p.text for p in pieces))
-                gone |= {id(p) for p in pieces}
+            if isinstance(part, Thinking) and part.extra == BEFORE:
+                text = "".join(p.text for p in pieces) if not part.text else part.text
+                signed[id(part)] = replace(part, text=text, extra={})
+                gone |= set() if part.text else {id(p) for p in pieces}
             pieces = []
     if not signed:
         return contents
     parts = [tuple(signed.get(id(p), p) for p in m.content if id(p) not in gone) for m in contents]
     return [replace(m, content=c) for m, c in zip(contents, parts, strict=True) if c or not m.content]
-
-
-def _signs_before(part: Thinking) -> bool:
-    return not part.text and part.signature is not None and part.provider != FAMILY
 
 
 def _instruction(value: object, path: str) -> tuple[Part, ...]:
@@ -150,7 +147,7 @@ def read_part(p: Fields, id: Callable[[str, Any], str], *, last: bool = False) -
             text = p.need("text", str)
             # An empty thought of Gemini's own would else be the signature of what comes after it.
             alone = {"thought": True} if not text and signed.get("provider") == FAMILY else {}
-            return [Thinking(text=text, **signed, extra=p.rest() | alone)]
+            return [Thinking(text=text, **signed | {"extra": signed.get("extra", {}) | p.rest() | alone})]
         return [Opaque(provider=PROVIDER, raw=raw)]
     part = _READERS[kind](p, id)
     if part is None:

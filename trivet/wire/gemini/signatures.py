@@ -3,6 +3,8 @@ base64 of its tag, so that Gemini's clients, which decode it, carry it like one 
 
 from __future__ import annotations
 
+from typing import Any
+
 from trivet.errors import RequestError
 from trivet.types import Thinking
 from trivet.wire.gemini.proto import read_bytes, write_bytes
@@ -11,25 +13,29 @@ from trivet.wire.thinking import tag, untag
 FAMILY = "gemini"
 _OURS = b"trivet:"
 _REDACTED = b"redacted:"
+_BEFORE = b"before:"
+BEFORE = {"signs": "before"}  # a read thought's `extra`: what it signs are the unsigned thoughts before it
 
 
-def write_signature(part: Thinking) -> str | None:
-    """`thoughtSignature` for a thought, None where nobody has signed it."""
+def write_signature(part: Thinking, *, before: bool = False) -> str | None:
+    """`thoughtSignature` for a thought, None where nobody has signed it. `before` says that the thought's text has
+    already gone out, in parts of its own."""
     if part.redacted is not None:
         return write_bytes(_REDACTED + tag(part.redacted, part.provider or FAMILY, "").encode())
     if part.signature is None or part.provider in (None, FAMILY):
         return part.signature
-    return write_bytes(tag(part.signature, part.provider, FAMILY).encode())
+    return write_bytes((_BEFORE if before else b"") + tag(part.signature, part.provider, FAMILY).encode())
 
 
-def read_signature(text: str) -> dict[str, str]:
+def read_signature(text: str) -> dict[str, Any]:
     """The fields of the `Thinking` that stands for a `thoughtSignature`."""
     try:
         data = read_bytes(text, "")
-        redacted = data.startswith(_REDACTED + _OURS)
-        if redacted or data.startswith(_OURS):
-            own, provider = untag(data.removeprefix(_REDACTED).decode(), FAMILY)
-            return {"redacted" if redacted else "signature": own, "provider": provider}
+        redacted, before = data.startswith(_REDACTED + _OURS), data.startswith(_BEFORE + _OURS)
+        if redacted or before or data.startswith(_OURS):
+            own, provider = untag(data.removeprefix(_REDACTED).removeprefix(_BEFORE).decode(), FAMILY)
+            signed = {"redacted" if redacted else "signature": own, "provider": provider}
+            return signed | ({"extra": BEFORE} if before else {})
     except (RequestError, UnicodeDecodeError):
         pass
     return {"signature": text, "provider": FAMILY}
