@@ -19,7 +19,7 @@ from tests.local_stub import WHERE
 from tests.servers import CEILING_S, start_script
 from trivet import registry
 from trivet.config import Config, ModelSettings, ProviderSettings, Secret, ServerSettings
-from trivet.errors import ProviderError, TransportError
+from trivet.errors import ConfigError, ProviderError, TransportError
 from trivet.providers import discover, hosts
 from trivet.providers.hosted import Hosted
 from trivet.runtime import Runtime
@@ -97,6 +97,22 @@ async def test_keys_in_the_environment_are_found_and_one_line_has_those_that_are
     assert "ANTHROPIC_API_KEY" not in missing
     assert "sesame" not in text
     assert "whoever is on this machine may ask, and spend what the providers charge" in text
+
+
+@pytest.mark.parametrize("blank", ["", "  ", "\n"])
+async def test_a_blank_key_in_the_environment_is_none(blank: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OPENAI_API_KEY", "GROQ_API_KEY", "GOOGLE_API_KEY"):
+        monkeypatch.setenv(name, blank)
+    async with Runtime() as runtime:
+        providers, _ = await looked(runtime)
+        assert dict(providers.ready) == {}
+        assert {"OPENAI_API_KEY", "GROQ_API_KEY", "GEMINI_API_KEY"} <= set(providers.missing)
+        openai = runtime.provider("openai")
+        assert openai is not None
+        assert discover.key(openai) == "missing"
+        assert not discover.of_environment(openai)
+        with pytest.raises(ConfigError, match="openai needs a key: set OPENAI_API_KEY"):
+            await discover.ask(openai, 1)
 
 
 async def test_a_key_in_the_environment_makes_no_provider_the_default(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -161,6 +161,16 @@ def test_a_configuration_may_be_given_as_a_file_or_a_value(tmp_path: Path) -> No
     assert trivet.chat("Hi").text == "1: Hi"
 
 
+def test_an_empty_mapping_is_an_empty_configuration_and_another_is_told_what_to_be() -> None:
+    assert trivet.Runtime({}).config == trivet.Config()  # type: ignore[arg-type]
+    assert trivet.chat("Hi", config={}).text == "1: Hi"  # type: ignore[arg-type, call-overload]
+    for wrong, said in (({"models": {}}, "config is a mapping"), (7, "config is int"), ([], "config is list")):
+        for ask in (trivet.Runtime, lambda config: trivet.chat("Hi", config=config)):
+            with pytest.raises(trivet.ConfigError, match=said) as caught:
+                ask(wrong)  # type: ignore[arg-type]
+            assert "give a trivet.Config(" in str(caught.value)
+
+
 def test_the_file_of_the_current_folder_is_the_default(tmp_path: Path) -> None:
     (tmp_path / "trivet.toml").write_text('[models.default]\nbase = "local/smollm2"\nsystem = "S"\n')
     assert trivet.chat("Hi").text == "2: S | Hi"

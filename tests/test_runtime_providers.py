@@ -174,6 +174,8 @@ async def test_names_that_clients_make_up_do_not_pile_up() -> None:
         ('headers = { "a b" = "c" }', "'a b', which is no header's name"),
         ('headers = { a = "b\\nc" }', "such as a line break"),
         ('headers = { a = "env:TRIVET_NO_SUCH" }', "headers.a: the environment variable TRIVET_NO_SUCH is not set"),
+        ('api_key = "  "', "api_key is empty"),
+        ('api_key = "env:BLANK"', "api_key: the environment variable BLANK is empty"),
         ('api_key = "env:TWO_LINES"', "the environment variable TWO_LINES has a line break"),
     ],
 )
@@ -181,6 +183,7 @@ def test_a_wrong_value_in_a_providers_table_is_told(
     table: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TWO_LINES", "secret\n")
+    monkeypatch.setenv("BLANK", " ")
     path = tmp_path / "trivet.toml"
     path.write_text(f"[providers.work]\n{table}\n")
     with pytest.raises(ConfigError) as caught:

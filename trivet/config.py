@@ -32,6 +32,7 @@ __all__ = [
     "ProviderSettings",
     "Secret",
     "ServerSettings",
+    "checked",
     "find",
     "is_path",
     "load",
@@ -161,6 +162,19 @@ def load(path: str | os.PathLike[str]) -> Config:
     )
     models = {n: _with_paths(m, config.models, at) for n, m in config.models.items()}
     return replace(config, models=models)
+
+
+def checked(config: object) -> Config:
+    """What a caller gives as its configuration; nothing, or an empty mapping, is the empty one. Raises ConfigError."""
+    if isinstance(config, Config):
+        return config
+    if config is None or config == {}:
+        return Config()
+    given = "a mapping" if isinstance(config, Mapping) else type(config).__name__
+    raise ConfigError(
+        f"config is {given}: give a trivet.Config(providers=..., models=...), or None for an empty configuration; of a "
+        "file, trivet.Runtime.load(path) makes a runtime, and trivet.chat takes the path itself."
+    )
 
 
 def is_path(name: str) -> bool:
@@ -305,7 +319,7 @@ def _secret(value: str, at: _Place, key: str) -> Secret:
         return Secret(value)
     variable = value.removeprefix("env:")
     found = os.environ.get(variable)
-    if not found:
+    if found is None or not found.strip():
         state = "is not set" if found is None else "is empty"
         raise ConfigError(f"{at} {key}: the environment variable {variable} {state}. Set it, or take {key} out.")
     if not found.isprintable():

@@ -19,7 +19,7 @@ from typing import Any
 from trivet import registry
 from trivet.adapt.prompt import Prompt
 from trivet.catalog import names as well_known
-from trivet.config import Config, ProviderSettings, find, is_path, load, nearest
+from trivet.config import Config, ProviderSettings, checked, find, is_path, load, nearest
 from trivet.errors import ConfigError, RequestError, TrivetError, UnknownModelError
 from trivet.model import Model, Provider
 from trivet.types import Event, Request, Response, task_name
@@ -34,7 +34,7 @@ class Runtime:
     """Gives each name its model: a pipeline that is built once. Belongs to one event loop."""
 
     def __init__(self, config: Config | None = None) -> None:
-        self.config = config or Config()
+        self.config = checked(config)
         self._models: dict[str, Model] = {}
         self._providers: dict[str, Provider] = {}
         self._found: tuple[str, ...] = ()

@@ -22,7 +22,7 @@ from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Any, Generic, TypeVar, cast
 
-from trivet.config import Config, find, load
+from trivet.config import Config, checked, find, load
 from trivet.errors import TransportError, TrivetError
 from trivet.runtime import Runtime
 from trivet.types import ChatResponse, Done, Event, Response, TextDelta
@@ -233,10 +233,11 @@ class Bridge:
     def runtime(self, config: Config | str | os.PathLike[str] | None) -> Runtime:
         """The runtime of a configuration, made once; on the loop only. Without one: ./trivet.toml, if it was there
         when trivet was first used."""
-        if isinstance(config, Config):
-            key: object = id(config)
+        if config is not None and not isinstance(config, str | os.PathLike):
+            given = checked(config)
+            key: object = id(given) if given is config else "{}"  # an empty mapping is like any other
             if key not in self._runtimes:
-                self._runtimes[key] = Runtime(config)
+                self._runtimes[key] = Runtime(given)
         else:
             path = config or self._default
             key = path and os.path.abspath(path)

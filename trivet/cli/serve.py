@@ -65,6 +65,7 @@ def _secret(text: str) -> str:
     if not text.startswith("env:"):
         return Secret(text)
     value = os.environ.get(text.removeprefix("env:"))
-    if not value:
-        raise ConfigError(f"--key {text}: that environment variable is not set. Set it, or pass another key.")
+    if value is None or not value.strip():
+        state = "not set" if value is None else "empty"
+        raise ConfigError(f"--key {text}: that environment variable is {state}. Set it, or pass another key.")
     return Secret(value)

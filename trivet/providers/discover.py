@@ -51,7 +51,7 @@ def here(provider: Provider) -> bool:
 def of_environment(provider: Provider) -> bool:
     """Whether its key is there without any configuration."""
     variable = key_variable(provider)
-    return bool(variable and os.environ.get(variable)) and key(provider) == "set"
+    return bool(variable and os.environ.get(variable, "").strip()) and key(provider) == "set"
 
 
 def told(provider: Provider, models: Sequence[str]) -> str:

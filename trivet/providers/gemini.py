@@ -35,7 +35,7 @@ class Gemini(Hosted):
 
     def __init__(self, settings: ProviderSettings, *, name: str) -> None:
         super().__init__(settings, name=name)
-        if not os.environ.get("GEMINI_API_KEY") and os.environ.get("GOOGLE_API_KEY"):
+        if not os.environ.get("GEMINI_API_KEY", "").strip() and os.environ.get("GOOGLE_API_KEY", "").strip():
             self.key_variable = "GOOGLE_API_KEY"
 
     def headers(self, key: str | None) -> dict[str, str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -61,7 +62,8 @@ class Hosted(Provider):
 
         if self.settings.api_key is not None:
             return "".join(self.settings.api_key)  # plain, where it is a `Secret`, which shows itself to nobody
-        return os.environ.get(self.key_variable) or None if self.key_variable else None
+        found = os.environ.get(self.key_variable, "") if self.key_variable else ""
+        return found if found.strip() else None  # a blank one is none
 
     def headers(self, key: str | None) -> dict[str, str]:
         """Those of every request, with the key where there is one."""
@@ -162,7 +164,7 @@ class HostedModel(Model):
         self.provider = provider
         self.name = name
 
-    @property
+    @cached_property
     def about(self) -> About:
         tasks = tuple(sorted(task_name(task) for task in self.provider.routes))
         return About(

@@ -30,7 +30,7 @@ class ProviderSettings(Value, frozen=True, kw_only=True):
             raise ValueError("base_url has a password in it, which would be shown: write api_key, or headers")
         if self.base_url is not None and ("?" in self.base_url or "#" in self.base_url):
             raise ValueError("base_url goes on after its path, where trivet adds its own: take out what follows ? or #")
-        if self.api_key == "":
+        if self.api_key is not None and not "".join(self.api_key).strip():
             raise ValueError("api_key is empty")
         if self.api_key is not None and not self.api_key.isprintable():
             raise ValueError("api_key has a character in it that no key has, such as a line break")
