@@ -99,6 +99,24 @@ async def test_keys_in_the_environment_are_found_and_one_line_has_those_that_are
     assert "whoever is on this machine may ask, and spend what the providers charge" in text
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "::"])
+async def test_ones_own_port_is_no_server_that_is_not_running(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = closed_port()
+    move(monkeypatch, "llama-server", f"http://127.0.0.1:{own}/v1")
+    move(monkeypatch, "ollama", f"http://localhost:{own}/v1")
+    async with Runtime() as runtime:
+        providers = await found.look(runtime, (host, own))
+    assert [each.partition(" ")[0] for each in providers.silent] == ["vllm", "sglang", "lmstudio"]
+
+
+async def test_the_same_port_at_another_address_is_another_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    with listing_host("qwen3:8b") as host:
+        move(monkeypatch, "ollama", host.base)
+        async with Runtime() as runtime:
+            providers = await found.look(runtime, ("192.0.2.1", int(host.base.rpartition(":")[2].partition("/")[0])))
+    assert "ollama" in providers.ready
+
+
 @pytest.mark.parametrize("blank", ["", "  ", "\n"])
 async def test_a_blank_key_in_the_environment_is_none(blank: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OPENAI_API_KEY", "GROQ_API_KEY", "GOOGLE_API_KEY"):
@@ -245,8 +263,19 @@ def test_trivet_serve_without_a_file_serves_what_it_finds(tmp_path: Path) -> Non
             assert "not running    start one of these to serve its models: vllm at" in process.output
 
 
+def test_trivet_serve_does_not_look_for_a_server_at_its_own_port(tmp_path: Path) -> None:
+    port = closed_port()
+    bases = [f"ollama=http://127.0.0.1:{port}/v1", f"openai=http://127.0.0.1:{closed_port()}/v1", f"port={port}"]
+    with start_script(Path(__file__), *bases, env={"TRIVET_HOME": str(tmp_path)}, cwd=tmp_path) as process:
+        assert process.stop() == 0
+        silent = next(line for line in process.output.splitlines() if "not running" in line)
+        assert "vllm at" in silent
+        assert "ollama" not in silent
+
+
 def main(moved: list[str]) -> int:
-    """`trivet serve --port 0` with the hosts at other addresses: NAME=URL each; servers without one are nowhere."""
+    """`trivet serve` with the hosts at other addresses: NAME=URL each; servers without one are nowhere. port=NUMBER is
+    its own, else any."""
     from trivet.cli import main as trivet
     from trivet.providers.openai import OpenAI
 
@@ -255,7 +284,7 @@ def main(moved: list[str]) -> int:
     patch = pytest.MonkeyPatch()
     for name in SERVERS:
         move(patch, name, bases.get(name, f"http://127.0.0.1:{closed_port()}/v1"))
-    return trivet(["serve", "--port", "0"])
+    return trivet(["serve", "--port", bases.get("port", "0")])
 
 
 if __name__ == "__main__":

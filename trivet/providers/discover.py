@@ -48,6 +48,15 @@ def here(provider: Provider) -> bool:
     )
 
 
+def at(provider: Provider, host: str, port: int) -> bool:
+    """Whether a server on this machine is asked at what a socket bound to `host` and `port` hears."""
+    url = urlsplit(base(provider))
+    if port != (url.port or (443 if url.scheme == "https" else 80)):
+        return False
+    asked = ("127.0.0.1", "::1") if url.hostname == "localhost" else (url.hostname,)
+    return host in ("0.0.0.0", "::", *asked)  # noqa: S104
+
+
 def of_environment(provider: Provider) -> bool:
     """Whether its key is there without any configuration."""
     variable = key_variable(provider)

@@ -35,9 +35,9 @@ class Providers(Value, frozen=True, kw_only=True):
     wrong: tuple[str, ...] = ()
 
 
-async def look(runtime: Runtime) -> Providers:
+async def look(runtime: Runtime, own: tuple[str, int] | None = None) -> Providers:
     """Those of trivet.toml; without a file, those whose keys are in the environment, and servers on this machine at
-    their usual ports, which the runtime is told of."""
+    their usual ports, which the runtime is told of. `own` is the address of our socket, where no other server is."""
     if runtime.config.path is not None:
         return _configured(runtime)
     ready, missing, wrong = {}, [], []
@@ -47,7 +47,8 @@ async def look(runtime: Runtime) -> Providers:
             continue  # needs a table, such as one with its address
         variable = discover.key_variable(provider)
         if discover.here(provider):
-            local[name] = provider
+            if own is None or not discover.at(provider, *own):
+                local[name] = provider
         elif variable and discover.of_environment(provider):
             ready[name] = f"{variable} is set"
         elif variable and discover.key(provider) == "missing":

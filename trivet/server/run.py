@@ -56,10 +56,11 @@ def serve(runtime: Runtime, settings: ServerSettings, *, log: bool = False) -> N
 
 async def _serve(runtime: Runtime, settings: ServerSettings, application: App, sock: socket.socket) -> None:
     stop = asyncio.Event()
-    providers = await found.look(runtime)
-    show(found.before(runtime, settings, providers))
     # The port of the socket, which is another one where 0 was asked for.
-    after = found.after(runtime, settings, sock.getsockname()[1])
+    host, port = sock.getsockname()[:2]
+    providers = await found.look(runtime, (host, port))
+    show(found.before(runtime, settings, providers))
+    after = found.after(runtime, settings, port)
     preparing = asyncio.ensure_future(_prepare(runtime, application, providers))
     try:
         with signals(stop, application, settings.grace_s):
