@@ -30,6 +30,10 @@ from tests.upstream import sse
 
 Json = dict[str, Any]
 ROOT = Path(__file__).parent / "exchanges"
+SITUATIONS = (
+    *("text", "system", "images", "tools", "parallel_tools", "thinking", "structured_output", "cache_marks"),
+    "stream",  # a stream alone
+)
 
 
 @with_config(ConfigDict(extra="forbid"))
