@@ -1,0 +1,96 @@
+"""A stream's events."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from trivet.types.messages import Citation, Part
+from trivet.types.responses import AnyResponse, TokenLogprob
+from trivet.types.source import Source
+from trivet.types.usage import Usage
+from trivet.types.value import Value
+
+
+class Event(Value, tag_field="event", frozen=True, kw_only=True):
+    """One step of an answer. `content` says whether it carries some of the answer: after the first that does,
+    nothing is retried. `raw` is what the provider sent, in whole server-sent events, for a server of the same
+    protocol to pass on; where several events came of the same bytes, the first has them and the others have none
+    (`body=b""`). Whoever changes an event drops it."""
+
+    content: ClassVar[bool] = False
+
+    raw: Source | None = None
+
+
+class Start(Event, tag="start", frozen=True, kw_only=True):
+    """The first event: who answers. `notes` are the response's, as far as they are known by now."""
+
+    model: str
+    id: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+class Aside(Event, tag="aside", frozen=True, kw_only=True):
+    """What a provider's stream says and trivet has no event for (a ping, the end of a block): only its `raw`."""
+
+
+class TextDelta(Event, tag="text", frozen=True, kw_only=True):
+    """Text for part `part` of choice `choice`. `logprobs` are those of the tokens in `text`; `citations` are of the
+    part, and may come with an empty text."""
+
+    content = True
+
+    text: str
+    choice: int = 0
+    part: int = 0
+    logprobs: tuple[TokenLogprob, ...] = ()
+    citations: tuple[Citation, ...] = ()
+
+
+class ThinkingDelta(Event, tag="thinking", frozen=True, kw_only=True):
+    content = True
+
+    text: str = ""
+    signature: str | None = None
+    redacted: str | None = None
+    provider: str | None = None
+    choice: int = 0
+    part: int = 0
+
+
+class ToolCallDelta(Event, tag="tool_call", frozen=True, kw_only=True):
+    """`id` and `name` come with a call's first delta; `arguments` is the next piece of JSON text. Calls side
+    by side are kept apart by `part`."""
+
+    content = True
+
+    id: str | None = None
+    name: str | None = None
+    arguments: str = ""
+    choice: int = 0
+    part: int = 0
+
+
+class WholePart(Event, tag="part", frozen=True, kw_only=True):
+    """A part that comes in one piece: an image, a block of a server-side tool."""
+
+    content = True
+
+    value: Part
+    choice: int = 0
+    part: int = 0
+
+
+class UsageUpdate(Event, tag="usage", frozen=True, kw_only=True):
+    """What is known of the usage so far; each replaces the one before."""
+
+    usage: Usage
+
+
+class Done(Event, tag="done", frozen=True, kw_only=True):
+    """The last event: the whole response."""
+
+    response: AnyResponse
+
+
+AnyEvent = Start | Aside | TextDelta | ThinkingDelta | ToolCallDelta | WholePart | UsageUpdate | Done

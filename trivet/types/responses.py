@@ -1,0 +1,96 @@
+"""Answers: a response per task."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from trivet.types.messages import Message, ToolCall
+from trivet.types.source import Source
+from trivet.types.usage import Usage
+from trivet.types.value import Extra, Value
+
+FinishReason = Literal["stop", "length", "tool_calls", "refusal"]
+
+
+class TokenLogprob(Value, frozen=True, kw_only=True):
+    """A token, the natural logarithm of its probability, and the most likely alternatives at its place."""
+
+    token: str
+    logprob: float
+    bytes: tuple[int, ...] | None = None
+    top: tuple[TokenLogprob, ...] = ()
+
+
+class Response(Value, tag_field="task", frozen=True, kw_only=True):
+    """`model` is the name of the model that answered; `id` is the provider's, where it gave one. `notes` say what was
+    done differently from what was asked, for people to read."""
+
+    model: str
+    id: str | None = None
+    usage: Usage = Usage()
+    notes: tuple[str, ...] = ()
+    extra: Extra = {}
+    raw: Source | None = None
+
+
+class Choice(Value, frozen=True, kw_only=True):
+    """One answer. `stop_sequence` is the one of the request's that ended it."""
+
+    message: Message
+    finish_reason: FinishReason
+    stop_sequence: str | None = None
+    logprobs: tuple[TokenLogprob, ...] | None = None
+    extra: Extra = {}
+
+
+class ChatResponse(Response, tag="chat", frozen=True, kw_only=True):
+    choices: tuple[Choice, ...]
+
+    @property
+    def message(self) -> Message:
+        return self.choices[0].message
+
+    @property
+    def text(self) -> str:
+        """The text of the first choice."""
+        return self.message.text
+
+    @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        return self.message.tool_calls
+
+    @property
+    def finish_reason(self) -> FinishReason:
+        return self.choices[0].finish_reason
+
+
+class TextChoice(Value, frozen=True, kw_only=True):
+    text: str
+    finish_reason: FinishReason
+    stop_sequence: str | None = None
+    logprobs: tuple[TokenLogprob, ...] | None = None
+
+
+class CompleteResponse(Response, tag="complete", frozen=True, kw_only=True):
+    choices: tuple[TextChoice, ...]
+
+    @property
+    def text(self) -> str:
+        return self.choices[0].text
+
+    @property
+    def finish_reason(self) -> FinishReason:
+        return self.choices[0].finish_reason
+
+
+class CountTokensResponse(Response, tag="count_tokens", frozen=True, kw_only=True):
+    input_tokens: int
+
+
+class EmbedResponse(Response, tag="embed", frozen=True, kw_only=True):
+    """`vectors` has one row per input, each with the model's number of dimensions."""
+
+    vectors: tuple[tuple[float, ...], ...]
+
+
+AnyResponse = ChatResponse | CompleteResponse | CountTokensResponse | EmbedResponse
