@@ -21,10 +21,11 @@ that no cache has seen; all stream, greedily, the same number of tokens. A ratio
 measured is the median of the rounds, the spread its quartiles. "bare again" is the bare engine against itself: what
 chance does here.
 
-Between a client and a provider, the limit ("bare") is a handler of some forty lines over trivet's own HTTP client
-(`passthrough.py`), and so are the client libraries that were not chosen ("bare, aiohttp", "bare, pyreqwest"). wrk asks,
-nginx answers, `drip.py` streams, all on this machine's cores, one side at a time, {gateway} rounds; what is added is
-the median less that of nginx itself in the same round. "Translated" is Anthropic's protocol in, OpenAI's out.
+Between a client and a provider, the limit ("bare") is a handler of some forty lines over aiohttp, which trivet uses too
+(`passthrough.py`). "bare, pyreqwest" is the same over a library that was not chosen: it leaves a request that is
+cancelled before its answer came running at the provider, who charges for it. wrk asks, nginx answers, `drip.py`
+streams, all on this machine's cores, one side at a time, {gateway} rounds; what is added is the median less that of
+nginx itself in the same round. "Translated" is Anthropic's protocol in, OpenAI's out.
 """
 
 

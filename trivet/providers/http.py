@@ -38,6 +38,9 @@ class Reply:
     def __init__(self, http: Http, url: str, response: aiohttp.ClientResponse) -> None:
         self._http, self._url, self._response = http, url, response
         self.status: int = response.status
+        self._waits_since: float | None = None
+        self._clock: asyncio.TimerHandle | None = None
+        self._stalled = False
 
     @cached_property
     def headers(self) -> Mapping[str, str]:
@@ -64,15 +67,34 @@ class Reply:
         """What has come by now, and waits where that is nothing; empty at the end."""
         content = self._response.content
         if content.exception() is None and ((chunk := content.read_nowait()) or content.at_eof()):
-            return chunk  # nothing to wait for, and no clock to set, which takes longer than the reading
+            return chunk
+        loop = asyncio.get_running_loop()
+        self._waits_since = loop.time()
+        if self._clock is None:
+            self._clock = loop.call_later(self._http.timeouts.between_bytes_s, self._look, loop)
         try:
-            async with asyncio.timeout(self._http.timeouts.between_bytes_s):
-                return await content.readany()
+            return await content.readany()
         except Exception as error:
-            raise self._http.failed(error, self._url, CUT) from error
+            why = TimeoutError() if self._stalled else error
+            raise self._http.failed(why, self._url, CUT) from error
+        finally:
+            self._waits_since = None
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Ends a wait that is too long. One clock for all of a stream's waits: a timeout for each takes longer than the
+        reading."""
+        now, patience = loop.time(), self._http.timeouts.between_bytes_s
+        since = now if self._waits_since is None else self._waits_since
+        if now - since >= patience:
+            self._stalled = True
+            self._response.close()
+        else:
+            self._clock = loop.call_at(since + patience, self._look, loop)
 
     def close(self) -> None:
         """Keeps the connection where the answer is complete, else closes it."""
+        if self._clock is not None:
+            self._clock.cancel()
         self._response.close()
 
 

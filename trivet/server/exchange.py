@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
 from trivet.errors import RequestError, TrivetError
+from trivet.wire.ids import fresh_id
 
 __all__ = ["ClientLeft", "Exchange", "Receive", "Scope", "Send"]
 
@@ -44,7 +44,7 @@ class Exchange:
     stream under way."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self.id = "req_" + secrets.token_hex(12)
+        self.id = fresh_id("req_")
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.query: str = scope.get("query_string", b"").decode("latin-1")

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import os
+import random
 import re
 
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
+# Not `random`'s own, which a program may seed, and then would have the same ids each time. No secret hangs on an id.
+_random = random.Random()  # noqa: S311
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_random.seed)
+
+
 def fresh_id(prefix: str) -> str:
-    return prefix + os.urandom(12).hex()
+    return f"{prefix}{_random.getrandbits(96):024x}"
 
 
 def fitting(id: str, pattern: str, *, prefix: str = "", length: int = 24) -> str:
