@@ -105,7 +105,7 @@ def _arguments(function: Function) -> type[msgspec.Struct]:
             raise TypeError(f"{where} cannot be a tool: a model names each argument, and {parameter} cannot be named")
         if name not in hints:
             raise TypeError(f"{where} cannot be a tool: its parameter {name!r} has no type. Write `{name}: str`, say")
-        fields.append((name, hints[name], *_default(parameter)))
+        fields.append((name, typed.adapted(hints[name]), *_default(parameter)))
     return msgspec.defstruct(function.__name__, fields, kw_only=True, forbid_unknown_fields=True)
 
 

@@ -1,4 +1,4 @@
-"""Structured output into a type of one's own: a dataclass, struct, TypedDict, pydantic model, or such as list[int].
+"""Structured output into a type of one's own: a dataclass (pydantic's too), struct, TypedDict, pydantic model, list[int].
 
 The model is asked to hold the type's JSON Schema. Where it cannot, it is asked for any JSON, or for nothing, and told
 the schema in words. An answer that does not fit is sent back once, with what is wrong with it.
@@ -74,7 +74,7 @@ class Shape:
         schema = typed.schema(kind)
         self.wrapped = schema.get("type") != "object"
         if self.wrapped:
-            self.kind = msgspec.defstruct("Answer", [("value", kind)])
+            self.kind = msgspec.defstruct("Answer", [("value", typed.adapted(kind))])
             schema = typed.schema(self.kind)
         self.schema, strict = portable(schema)
         title = "".join(c for c in schema.get("title", "") if c.isascii() and (c.isalnum() or c in "_-"))
