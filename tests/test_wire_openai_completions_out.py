@@ -59,6 +59,10 @@ def client(**fields: Any) -> Complete:
     return request
 
 
+def dumped(told: dict[str, Any]) -> bytes:
+    return json.dumps(told).encode()
+
+
 def sent(request: Complete, target: Target = TARGET) -> Any:
     return json.loads(source.body(request, target, openai_completions))
 
@@ -288,6 +292,38 @@ def test_a_stream_that_is_cut_is_no_answer(pieces: list[Any]) -> None:
 def test_an_error_in_mid_stream_is_raised() -> None:
     with pytest.raises(RateLimitError, match="slow"):
         read(PIECES[0], {"error": {"message": "slow", "type": "rate_limit_exceeded"}})
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"object": "error", "message": "slow", "type": "rate_limit_exceeded"},
+        {"message": "slow", "type": "rate_limit_exceeded", "param": None, "code": None},
+        {"detail": "slow", "code": 429},
+        {**CHUNK, "choices": [], "message": "slow", "code": "429"},
+    ],
+)
+def test_an_error_that_stands_unwrapped_is_one_in_a_stream_and_in_the_place_of_an_answer(told: dict[str, Any]) -> None:
+    for ask in (lambda: read(PIECES[0], told), lambda: openai_completions.Reader(ASKED, TARGET).whole(dumped(told))):
+        with pytest.raises(RateLimitError, match="slow") as caught:
+            ask()
+        assert caught.value.raw == Source(protocol="openai-completions", body=dumped(told))
+
+
+@pytest.mark.parametrize("told", [{"error": "slow"}, {"error": {"message": "slow"}, "error_type": "overloaded"}])
+def test_an_error_may_be_a_text_or_have_its_type_beside_it(told: dict[str, Any]) -> None:
+    with pytest.raises(ProviderError, match="slow"):
+        read(PIECES[0], told)
+
+
+def test_an_event_named_error_is_one_whatever_it_says() -> None:
+    reader = openai_completions.Reader(ASKED, STREAM)
+    with pytest.raises(ProviderError, match="no shape that trivet knows"):
+        list(reader.event(sse.Event(name="error", data=b'{"reason": "x"}', raw=b"")))
+
+
+def test_a_chunk_without_choices_or_words_says_nothing() -> None:
+    assert answer(read(PIECES[0], {**CHUNK, "choices": []}, *PIECES[1:])).text == "upon"
 
 
 def test_the_renderer_and_the_reader_agree() -> None:

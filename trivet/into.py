@@ -1,4 +1,4 @@
-"""Structured output into a type of one's own: a dataclass (pydantic's too), struct, TypedDict, pydantic model, list[int].
+"""Structured output into a type of one's own: a dataclass, struct, TypedDict or pydantic class, or such as list[int].
 
 The model is asked to hold the type's JSON Schema. Where it cannot, it is asked for any JSON, or for nothing, and told
 the schema in words. An answer that does not fit is sent back once, with what is wrong with it.
