@@ -44,14 +44,14 @@ def replies(*bodies: Any) -> list[Reply]:
     return [Reply(200, [json.dumps(body).encode()]) for body in bodies]
 
 
-def provider(url: str) -> Anthropic:
-    return Anthropic(ProviderSettings(base_url=f"{url}/v1", api_key="k"), name="anthropic")
+def provider(url: str, **settings: Any) -> Anthropic:
+    return Anthropic(ProviderSettings(base_url=f"{url}/v1", api_key="k", **settings), name="anthropic")
 
 
-async def asked(request: Request, answer: Any = ANSWER) -> tuple[Any, Response]:
+async def asked(request: Request, answer: Any = ANSWER, **settings: Any) -> tuple[Any, Response]:
     """What was asked, and the response."""
     async with upstream(*replies(answer)) as up:
-        asks = provider(up.url)
+        asks = provider(up.url, **settings)
         response = await asks.model("m").call(request)
         await asks.close()
     return up.asked[0], response
@@ -73,6 +73,16 @@ async def test_a_clients_beta_features_go_on_and_its_other_headers_do_not() -> N
     assert asks.headers["anthropic-beta"] == "files-api-2025-04-14"
     assert asks.headers["anthropic-version"] == "2024-01-01"
     assert "x-other" not in asks.headers
+
+
+async def test_a_clients_beta_features_join_those_that_are_configured() -> None:
+    request = replace(HI, context=Context(headers={"anthropic-beta": "b-2, c-3", "anthropic-version": "2024-01-01"}))
+    configured = {"Anthropic-Beta": "a-1,b-2", "Anthropic-Version": "2023-01-01"}
+    asks, _ = await asked(request, headers=configured)
+    assert asks.headers["anthropic-beta"] == "a-1,b-2,c-3"
+    assert asks.headers["anthropic-version"] == "2024-01-01"
+    asks, _ = await asked(HI, headers=configured)
+    assert (asks.headers["anthropic-beta"], asks.headers["anthropic-version"]) == ("a-1,b-2", "2023-01-01")
 
 
 async def test_tokens_are_counted() -> None:

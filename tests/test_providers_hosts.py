@@ -176,7 +176,7 @@ def test_azure_is_told_its_key_in_its_own_header_or_a_token_in_the_usual_one(mon
     assert headers["api-key"] == SECRET
     assert "authorization" not in headers
     token = made("azure", headers={"Authorization": "Bearer token"})
-    assert token.all_headers()["Authorization"] == "Bearer token"
+    assert token.all_headers()["authorization"] == "Bearer token"
     assert token.model("m").about.where == "hosted"
     with pytest.raises(ConfigError, match="AZURE_OPENAI_API_KEY"):
         made("azure").all_headers()

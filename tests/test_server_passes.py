@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import urllib.error
 import urllib.request
@@ -135,6 +136,22 @@ def test_what_was_done_differently_is_said_in_a_header() -> None:
     with serving({"m": Said(Start(model="m", notes=("left out: x",)), Done(response=noted))}) as served:
         assert post(served.url, CHAT)[1]["x-trivet-note"] == "left out: x"
         assert post(served.url, {**CHAT, "stream": True})[1]["x-trivet-note"] == "left out: x"
+
+
+def test_a_header_of_the_client_that_came_in_several_goes_on_as_one_list() -> None:
+    model = Said(Done(response=ANSWER))
+    with serving({"m": model}) as served:
+        body = json.dumps(CHAT).encode()
+        connection = http.client.HTTPConnection(served.url.removeprefix("http://"), timeout=CEILING_S)
+        connection.putrequest("POST", "/v1/chat/completions")
+        for name, value in (("anthropic-beta", "x-1"), ("Anthropic-Beta", "x-2, x-3")):
+            connection.putheader(name, value)
+        connection.putheader("content-type", "application/json")
+        connection.putheader("content-length", str(len(body)))
+        connection.endheaders(body)
+        assert connection.getresponse().status == 200
+        connection.close()
+    assert model.requests[0].context.headers == {"anthropic-beta": "x-1,x-2, x-3"}
 
 
 def test_only_listed_headers_of_the_client_go_on_and_never_its_key() -> None:

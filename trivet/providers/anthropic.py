@@ -27,6 +27,7 @@ class Anthropic(Hosted):
         CountTokens: Route(path="messages/count_tokens", wire=count),
     }
     forwards = ("anthropic-beta", "anthropic-version")
+    joins = ("anthropic-beta",)
     list_path = "models?limit=1000"
 
     def __init__(self, settings: ProviderSettings, *, name: str) -> None:

@@ -45,6 +45,7 @@ class Hosted(Provider):
     routes: Mapping[type[Request], Route]
     quirks: Mapping[str, Any] = {}
     forwards: tuple[str, ...] = ()  # headers of the client's that go on
+    joins: tuple[str, ...] = ()  # those of them that are lists, beside the configured ones and not in their place
 
     def __init__(self, settings: ProviderSettings, *, name: str) -> None:
         self.name = name
@@ -150,7 +151,7 @@ class Hosted(Provider):
             "content-type": "application/json",
             "user-agent": "trivet",
             **self.headers(key),
-            **{name: "".join(value) for name, value in self.settings.headers.items()},  # plain, as in `key`
+            **{name.lower(): "".join(value) for name, value in self.settings.headers.items()},  # plain, as in `key`
         }
 
     async def close(self) -> None:
@@ -197,7 +198,9 @@ class HostedModel(Model):
         path = (target.stream and route.stream_path) or route.path
         url = f"{provider.base}/{path.format(model=self.name)}"
         headers = provider.all_headers()
-        headers |= {k: v for k, v in request.context.headers.items() if k in provider.forwards}
+        for name, value in request.context.headers.items():
+            if name in provider.forwards:
+                headers[name] = _joined(headers[name], value) if name in provider.joins and name in headers else value
         async with provider.http.request("POST", url, headers, body) as reply:
             if reply.status >= 400:
                 raise wire.read_error(reply.status, reply.headers, await reply.read(), target)
@@ -214,6 +217,12 @@ class HostedModel(Model):
                             yield _noted(event, notes)
                 for event in reader.end():
                     yield _noted(event, notes)
+
+
+def _joined(*lists: str) -> str:
+    """Header values that are lists as one list, each of its words once."""
+    words = [word.strip() for told in lists for word in told.split(",")]
+    return ",".join(dict.fromkeys(filter(None, words)))
 
 
 def _decided(request: Request) -> None:

@@ -296,8 +296,13 @@ def _passed(event: Event) -> bytes:
 
 
 def _forwarded(exchange: Exchange) -> dict[str, str]:
-    """The client's headers that may go on to a provider. Never its credentials."""
-    return {name.decode(): exchange.headers[name].decode("latin-1") for name in FORWARDED if name in exchange.headers}
+    """The client's headers that may go on to a provider; of several with one name, a list. Never its credentials."""
+    found: dict[str, list[str]] = {}
+    if any(name in exchange.headers for name in FORWARDED):
+        for name, value in exchange.every_header:
+            if name in FORWARDED:
+                found.setdefault(name.decode(), []).append(value.decode("latin-1"))
+    return {name: ",".join(values) for name, values in found.items()}
 
 
 def _notes(notes: Sequence[str]) -> list[tuple[bytes, bytes]]:

@@ -39,8 +39,8 @@ class ClientLeft(Exception):
 
 class Exchange:
     """`id` is ours, never the client's. `headers` are the request's, by lower-case name, where the last of several with
-    one name counts; `query` may hold a key and goes into no log. `status` is None until the head of the answer is
-    sent, and `over` says whether its last bytes are on their way; `ending` makes an error into the bytes that end a
+    one name counts, and `every_header` has them all; `query` may hold a key and goes into no log. `status` is None
+    until the head of the answer is sent, and `over` says whether its last bytes are on their way; `ending` makes an error into the bytes that end a
     stream under way."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -49,6 +49,7 @@ class Exchange:
         self.path: str = scope["path"]
         self.query: str = scope.get("query_string", b"").decode("latin-1")
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.every_header: list[tuple[bytes, bytes]] = list(scope["headers"])
         self.status: int | None = None
         self.over = False
         self.also: Headers = ()  # of the answer, beside the usual ones
