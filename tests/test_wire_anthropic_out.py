@@ -12,6 +12,8 @@ from anthropic.types.message_create_params import MessageCreateParamsNonStreamin
 from pydantic import TypeAdapter
 
 from trivet.errors import RequestError, UnsupportedError
+from trivet.providers.anthropic import Anthropic
+from trivet.providers.settings import ProviderSettings
 from trivet.types import (
     Audio,
     CacheMark,
@@ -34,6 +36,7 @@ from trivet.types import (
     ToolChoice,
     ToolResult,
     assistant,
+    replace,
     system,
     user,
 )
@@ -507,3 +510,27 @@ def test_a_count_is_asked_with_what_makes_up_the_prompt() -> None:
         "thinking": {"type": "enabled", "budget_tokens": 1024},
     }
     assert count.told({"model": "x", "stream": True}, TARGET) == {"model": "m"}
+
+
+@pytest.mark.parametrize(
+    ("model", "adapts"),
+    [
+        ("claude-opus-4-7", True),
+        ("claude-sonnet-4-6-20260218", True),
+        ("claude-opus-5", True),
+        ("claude-haiku-4-5", False),
+        ("claude-sonnet-4-20250514", False),
+        ("claude-3-7-sonnet-latest", False),
+        ("my-proxy-of-claude", False),
+    ],
+)
+def test_an_effort_asks_for_thinking_where_the_model_decides_how_much(model: str, adapts: bool) -> None:
+    """Elsewhere an effort is one of reasoning; in Anthropic's own protocol it is one of the whole answer."""
+    quirks = Anthropic(ProviderSettings(api_key="k"), name="anthropic").quirks_of(model)
+    target = replace(TARGET, model=model, quirks=quirks)
+    high = asked(reasoning=Reasoning(effort="high"))
+    assert anthropic.write(high, target).get("thinking") == ({"type": "adaptive"} if adapts else None)
+    own = replace(high, source=Source(protocol="anthropic", body=b"{}"))
+    assert "thinking" not in anthropic.write(own, target)
+    off = asked(reasoning=Reasoning(effort="none"))
+    assert anthropic.write(off, target)["thinking"] == {"type": "disabled"}

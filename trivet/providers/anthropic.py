@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -14,6 +15,8 @@ from trivet.wire import anthropic
 from trivet.wire.anthropic import citations, count
 
 VERSION = "2023-06-01"
+# Since 4.6 it decides itself how much to think, where it is asked to think at all; the effort alone does not ask.
+_VERSION = re.compile(r"claude-[a-z]+-(\d+)(?:[-.](\d{1,2})(?!\d))?")
 
 
 class Anthropic(Hosted):
@@ -52,4 +55,7 @@ class Anthropic(Hosted):
 
     def quirks_of(self, model: str) -> Mapping[str, Any]:
         most = self._most_tokens.get(model)
-        return self.quirks if most is None else {**self.quirks, "most_tokens": most}
+        told = {} if most is None else {"most_tokens": most}
+        version = _VERSION.match(model)
+        adapts = version is not None and (int(version[1]), int(version[2] or 0)) >= (4, 6)
+        return {**self.quirks, **told, "adaptive": adapts}

@@ -31,6 +31,8 @@ def write(request: Chat, target: Target) -> Json:
     _check_sampling(request.sampling)
     body: Json = {"model": target.model, "max_tokens": _max_tokens(request, target)}
     body |= write_conversation(request, words)
+    if "thinking" not in body and _means_thinking(request, target):
+        body["thinking"] = {"type": "adaptive"}
     body |= _sampling(request.sampling)
     body |= _labels(request, words)
     if target.stream:
@@ -179,6 +181,13 @@ def _thinking(asked: Reasoning, words: Words) -> Json:
     if asked.summary is not None:
         body["display"] = "omitted" if asked.summary == "omitted" else "summarized"
     return words.merged(body, asked.extra, "reasoning")
+
+
+def _means_thinking(request: Chat, target: Target) -> bool:
+    """An effort is one of reasoning everywhere but in Anthropic's own protocol, where it is one of the whole answer."""
+    own = request.source is not None and request.source.protocol == PROVIDER
+    effort = None if request.reasoning is None else request.reasoning.effort
+    return bool(target.quirks.get("adaptive")) and not own and effort is not None
 
 
 def _output_config(request: Conversation) -> Json:
