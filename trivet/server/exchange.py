@@ -40,8 +40,8 @@ class ClientLeft(Exception):
 class Exchange:
     """`id` is ours, never the client's. `headers` are the request's, by lower-case name, where the last of several with
     one name counts, and `every_header` has them all; `query` may hold a key and goes into no log. `status` is None
-    until the head of the answer is sent, and `over` says whether its last bytes are on their way; `ending` makes an error into the bytes that end a
-    stream under way."""
+    until the head of the answer is sent, and `over` says whether its last bytes are on their way; `ending` makes an
+    error into the bytes that end a stream under way."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.id = fresh_id("req_")
