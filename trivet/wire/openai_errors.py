@@ -6,9 +6,7 @@ Read, it is whatever compatible hosts make of it: the object itself, an error th
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Mapping, Sequence
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import msgspec
@@ -16,16 +14,14 @@ import msgspec
 from trivet.errors import (
     AuthError,
     ContextLengthError,
-    OverloadedError,
     ProviderError,
-    RateLimitError,
     RequestError,
     TrivetError,
     UnknownModelError,
     UnsupportedError,
 )
 from trivet.types import Source
-from trivet.wire import Target
+from trivet.wire import Target, statuses
 
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
@@ -67,7 +63,10 @@ _PROMPTS = (
     re.compile(r"(\d[\d,]*) (?:input|prompt) tokens", re.I),
     re.compile(r"(?:resulted in|requested|prompt (?:contains|has)|request)\D{0,30}?(\d[\d,]*)", re.I),
 )
-_OVERLOADED = (498, 503, 529)  # 498 is Groq's
+_STATUSES = {**statuses.STATUSES, 498: statuses.OVERLOADED}  # Groq's
+_NOWHERE: statuses.Table = {
+    404: (ProviderError, "{who} has nothing at this address ({status}): check base_url under [providers.{who}]")
+}
 # What an error in mid-stream, which has no status, calls itself.
 _KINDS = {
     "rate_limit": 429,
@@ -133,62 +132,25 @@ def stream_error(body: bytes, target: Target, *, protocol: str) -> TrivetError:
     return read_error(number or named, {}, body, target, protocol=protocol)
 
 
-def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """How long a provider says to wait, in seconds."""
-    try:
-        if "retry-after-ms" in headers:
-            return max(0.0, float(headers["retry-after-ms"]) / 1000)
-        value = headers.get("retry-after")
-        if value is None:
-            return None
-        if re.fullmatch(r"\d+(\.\d+)?", value.strip()):
-            return float(value)
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except ValueError:
-        return None
-
-
 def _error(status: int, headers: Mapping[str, str], body: bytes, target: Target, told: _Told) -> TrivetError:
-    who = target.provider
+    if statuses.blames_request(status, _STATUSES):
+        refusal = _refusal(status, told, target)
+        if refusal is not None:
+            return refusal
+    request_id = headers.get("x-request-id")
+    said = told.message or statuses.UNREADABLE
+    return statuses.failure(
+        status, said, target, headers=headers, body=body, request_id=request_id, table={**_STATUSES, **_NOWHERE}
+    )
+
+
+def _refusal(status: int, told: _Told, target: Target) -> TrivetError | None:
+    """What is wrong with the request; None where its address is what is wrong."""
     said = told.message or f"no message, and the status {status}"
-    if 400 <= status < 500 and status not in (401, 402, 403, 408, 429, 498):
-        return _refusal(status, told, said, target, body, headers)
-    details: dict[str, Any] = {
-        "provider": who,
-        "provider_status": status,
-        "request_id": headers.get("x-request-id"),
-        "retry_after_s": retry_after_s(headers),
-        "body": body,
-    }
-    if status in (401, 403):
-        return AuthError(
-            f"{who} refuses the key that trivet has for it ({status}): check it under [providers.{who}]", **details
-        )
-    if status == 402:
-        return AuthError(f"{who} wants to be paid before it answers (402): look at the account's credit", **details)
-    if status == 429:
-        return RateLimitError(f"{who} limits the rate: {said}", **details)
-    if status in _OVERLOADED:
-        return OverloadedError(f"{who} is overloaded ({status}): {said}", **details)
-    if told.message is None:
-        return ProviderError(f"{who} fails with {status} and an error in no shape that trivet knows", **details)
-    return ProviderError(f"{who} fails with {status}: {said}", **details)
-
-
-def _refusal(
-    status: int, told: _Told, said: str, target: Target, body: bytes, headers: Mapping[str, str]
-) -> TrivetError:
-    """What is wrong with the request."""
     if "model_not_found" in told.kind or (status == 404 and "model" in f"{told.message} {told.param}".lower()):
         return UnknownModelError(f"{target.provider} has no model {target.model!r} for this key: {said}")
     if status == 404 and told.message is None:
-        return ProviderError(
-            f"{target.provider} has nothing at this address (404): check base_url under [providers.{target.provider}]",
-            provider=target.provider,
-            provider_status=status,
-            request_id=headers.get("x-request-id"),
-            body=body,
-        )
+        return None
     if "context_length" in told.kind or "context_size" in told.kind or _TOO_LONG.search(told.message or ""):
         return ContextLengthError(
             f"{target.provider}: {said}",

@@ -11,16 +11,12 @@ import msgspec
 from trivet.errors import (
     AuthError,
     ContextLengthError,
-    OverloadedError,
-    ProviderError,
-    RateLimitError,
     RequestError,
     TrivetError,
     UnknownModelError,
 )
 from trivet.types import Source
-from trivet.wire import Target
-from trivet.wire.openai_errors import retry_after_s
+from trivet.wire import Target, statuses
 
 _TYPES = {
     401: "authentication_error",
@@ -99,27 +95,11 @@ def _message(body: bytes) -> str | None:
 
 
 def _error(status: int, headers: Mapping[str, str], body: bytes, target: Target, message: str | None) -> TrivetError:
-    who, said = target.provider, message or "an error in no shape that trivet knows"
-    if 400 <= status < 500 and status not in (401, 402, 403, 408, 429) and message is not None:
+    if statuses.blames_request(status) and message is not None:
         return _refusal(status, message, target)
-    details: dict[str, Any] = {
-        "provider": who,
-        "provider_status": status,
-        "request_id": headers.get("request-id"),
-        "retry_after_s": retry_after_s(headers),
-        "body": body,
-    }
-    if status in (401, 403):
-        return AuthError(
-            f"{who} refuses the key that trivet has for it ({status}): check it under [providers.{who}]", **details
-        )
-    if status == 402:
-        return AuthError(f"{who} wants to be paid before it answers (402): look at the account's credit", **details)
-    if status == 429:
-        return RateLimitError(f"{who} limits the rate: {said}", **details)
-    if status in (503, 529):
-        return OverloadedError(f"{who} is overloaded ({status}): {said}", **details)
-    return ProviderError(f"{who} fails with {status}: {said}", **details)
+    request_id = headers.get("request-id")
+    said = message or statuses.UNREADABLE
+    return statuses.failure(status, said, target, headers=headers, body=body, request_id=request_id)
 
 
 def _refusal(status: int, message: str, target: Target) -> TrivetError:

@@ -11,15 +11,13 @@ import msgspec
 from trivet.errors import (
     AuthError,
     ContextLengthError,
-    OverloadedError,
     ProviderError,
-    RateLimitError,
     RequestError,
     TrivetError,
     UnknownModelError,
 )
 from trivet.types import Source
-from trivet.wire import Target
+from trivet.wire import Target, statuses
 
 PROTOCOL = "gemini"
 _STATUSES = {
@@ -36,6 +34,10 @@ _STATUSES = {
     504: "DEADLINE_EXCEEDED",
     529: "UNAVAILABLE",
 }
+_NO_ERROR: statuses.Row = (
+    ProviderError,
+    "{who} answers {status} with a body that is no error of Gemini's: check base_url under [providers.{who}]",
+)
 _RPC = "type.googleapis.com/google.rpc."
 # "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576)."
 _TOO_LONG = re.compile(r"token count\D*(\d+)?\D*exceeds the maximum number of tokens\D*(\d+)?", re.I)
@@ -72,29 +74,31 @@ def read_error(status: int, headers: Mapping[str, str], body: bytes, target: Tar
 def _made(
     status: int, headers: Mapping[str, str], told: dict[str, Any] | None, body: bytes, target: Target
 ) -> TrivetError:
-    who = f"{target.provider}/{target.model}"
     details = _details(told)
     said = (told or {}).get("message")
-    message = f"{who}: {said}" if isinstance(said, str) and said else f"{who} answers {status} without saying why"
-    common: dict[str, Any] = {
-        "provider": target.provider,
-        "provider_status": status,
-        "request_id": headers.get("x-request-id") or headers.get("x-goog-request-id"),
-        "body": body,
-    }
-    reasons = [d.get("reason") for d in details]
-    if status in (401, 403) or "API_KEY_INVALID" in reasons:
-        why = f"{target.provider} refuses trivet's key with {status}: set another, or give it access to {target.model}"
-        return AuthError(why, **common | {"body": None})
-    if status == 429:
-        return RateLimitError(message, retry_after_s=_retry_after_s(headers, details), **common)
-    if status in (503, 529):
-        return OverloadedError(message, retry_after_s=_retry_after_s(headers, details), **common)
-    if status >= 500:
-        return ProviderError(message, **common)
-    if told is None:
-        what = f"{who} answers {status} with a body that is no error of Gemini's: is its base_url right?"
-        return ProviderError(what, **common)
+    said = said if isinstance(said, str) and said else f"no message, and the status {status}"
+    table = dict(statuses.STATUSES)
+    if any(d.get("reason") == "API_KEY_INVALID" for d in details):
+        table[status] = statuses.KEY  # Google's status for it is 400
+    if statuses.blames_request(status, table):
+        if told is not None:
+            return _refusal(status, said, details, target)
+        table[status] = _NO_ERROR
+    return statuses.failure(
+        status,
+        said,
+        target,
+        headers=headers,
+        body=body,
+        request_id=headers.get("x-request-id") or headers.get("x-goog-request-id"),
+        wait_s=_wait_s(details),
+        table=table,
+    )
+
+
+def _refusal(status: int, said: str, details: list[dict[str, Any]], target: Target) -> TrivetError:
+    """What is wrong with the request."""
+    message = f"{target.provider}/{target.model}: {said}"
     if status == 404:
         return UnknownModelError(message)
     if found := _TOO_LONG.search(message):
@@ -128,14 +132,9 @@ def _field(details: list[dict[str, Any]]) -> str | None:
     return None
 
 
-def _retry_after_s(headers: Mapping[str, str], details: list[dict[str, Any]]) -> float | None:
-    """From the headers, else from Google's `RetryInfo`, which has it as `12.5s`."""
-    told = [(headers.get("retry-after-ms"), 1000), (headers.get("retry-after"), 1)]
-    told += [(str(d["retryDelay"]).removesuffix("s"), 1) for d in details if "retryDelay" in d]
-    for text, per_second in told:
-        try:
-            if text is not None:
-                return float(text) / per_second
-        except ValueError:
-            continue
+def _wait_s(details: list[dict[str, Any]]) -> float | None:
+    """Google's `RetryInfo`, which has it as `12.5s`."""
+    for detail in details:
+        if found := re.fullmatch(r"(\d+(?:\.\d+)?)s", str(detail.get("retryDelay"))):
+            return float(found[1])
     return None
