@@ -33,6 +33,7 @@ from trivet.types import (
     Event,
     Image,
     Opaque,
+    Part,
     Source,
     Start,
     Text,
@@ -82,6 +83,11 @@ def read(*chunks: Any, request: Chat = ASKED, target: Target = TARGET, done: boo
     return [*out, *reader.end()]
 
 
+def _told(part: Part) -> Part:
+    """What deltas tell of it: of its labels, that it is a refusal."""
+    return replace(part, extra={name: value for name, value in part.extra.items() if name == "refusal"})
+
+
 def response(*chunks: Any, **how: Any) -> ChatResponse:
     """The response at the end of a stream, having seen that its deltas amount to the same parts."""
     events = read(*chunks, **how)
@@ -93,7 +99,7 @@ def response(*chunks: Any, **how: Any) -> ChatResponse:
     for event in events:
         collector.add(event)
     for i, choice in enumerate(last.response.choices):
-        assert collector.content(i) == tuple(replace(p, extra={}) for p in choice.message.content)
+        assert collector.content(i) == tuple(_told(p) for p in choice.message.content)
     return last.response
 
 

@@ -391,7 +391,7 @@ def test_an_open_thought_is_streamed_as_one() -> None:
 def test_a_refusal_is_streamed_and_the_response_says_that_it_is_one() -> None:
     refused = message({"type": "refusal", "refusal": "No."})
     events = read(created(), delta("refusal", "No"), delta("refusal", "."), done(0, refused), completed(refused))
-    assert inner(events) == [TextDelta(text="No"), TextDelta(text=".")]
+    assert inner(events) == [TextDelta(text="No", refusal=True), TextDelta(text=".", refusal=True)]
     assert isinstance(events[-1], Done)
     assert isinstance(events[-1].response, ChatResponse)
     assert events[-1].response.finish_reason == "refusal"

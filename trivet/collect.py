@@ -87,11 +87,13 @@ class _Growing:
         self.redacted: str | None = None
         self.provider: str | None = None
         self.citations: tuple[Citation, ...] = ()
+        self.refusal = False
 
     def add(self, event: TextDelta | ThinkingDelta | ToolCallDelta) -> None:
         if isinstance(event, TextDelta):
             self.pieces.append(event.text)
             self.citations += event.citations
+            self.refusal = self.refusal or event.refusal
         elif isinstance(event, ThinkingDelta):
             self.pieces.append(event.text)
             self.signature = event.signature or self.signature
@@ -105,7 +107,7 @@ class _Growing:
     def whole(self) -> Part:
         joined = "".join(self.pieces)
         if self.kind is TextDelta:
-            return Text(text=joined, citations=self.citations)
+            return Text(text=joined, citations=self.citations, extra={"refusal": True} if self.refusal else {})
         if self.kind is ThinkingDelta:
             return Thinking(text=joined, signature=self.signature, redacted=self.redacted, provider=self.provider)
         return ToolCall(id=self.id or "", name=self.name or "", arguments=joined or "{}")

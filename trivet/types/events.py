@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from trivet.types.messages import Citation, Part
-from trivet.types.responses import AnyResponse, TokenLogprob
+from trivet.types.responses import AnyResponse, Attempt, TokenLogprob
 from trivet.types.source import Source
 from trivet.types.usage import Usage
 from trivet.types.value import Value
@@ -23,11 +23,12 @@ class Event(Value, tag_field="event", frozen=True, kw_only=True):
 
 
 class Start(Event, tag="start", frozen=True, kw_only=True):
-    """The first event: who answers. `notes` are the response's, as far as they are known by now."""
+    """The first event: who answers. `notes` and `route` are the response's, as far as they are known by now."""
 
     model: str
     id: str | None = None
     notes: tuple[str, ...] = ()
+    route: tuple[Attempt, ...] = ()
 
 
 class Aside(Event, tag="aside", frozen=True, kw_only=True):
@@ -36,7 +37,8 @@ class Aside(Event, tag="aside", frozen=True, kw_only=True):
 
 class TextDelta(Event, tag="text", frozen=True, kw_only=True):
     """Text for part `part` of choice `choice`. `logprobs` are those of the tokens in `text`; `citations` are of the
-    part, and may come with an empty text."""
+    part, and may come with an empty text. `refusal` says that the text itself is one, as every delta of its part does
+    (and the `extra` of the whole part)."""
 
     content = True
 
@@ -45,6 +47,7 @@ class TextDelta(Event, tag="text", frozen=True, kw_only=True):
     part: int = 0
     logprobs: tuple[TokenLogprob, ...] = ()
     citations: tuple[Citation, ...] = ()
+    refusal: bool = False
 
 
 class ThinkingDelta(Event, tag="thinking", frozen=True, kw_only=True):

@@ -27,7 +27,14 @@ def deltas(response: ChatResponse | CompleteResponse) -> Iterator[TextDelta | Th
         logprobs = choice.logprobs or ()
         for n, part in enumerate(choice.message.content):
             if isinstance(part, Text):
-                yield TextDelta(text=part.text, citations=part.citations, choice=i, part=n, logprobs=logprobs)
+                yield TextDelta(
+                    text=part.text,
+                    citations=part.citations,
+                    choice=i,
+                    part=n,
+                    logprobs=logprobs,
+                    refusal=bool(part.extra.get("refusal")),
+                )
                 logprobs = ()  # those of the whole choice, said once
             elif isinstance(part, Thinking):
                 yield ThinkingDelta(

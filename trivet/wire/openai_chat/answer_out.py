@@ -4,8 +4,8 @@ What the protocol has no word for goes out in the words of its extensions: reaso
 with its signatures as `reasoning_details`; Gemini's signature of a call as `extra_content` of the call; images as
 `images`; the stop sequence that ended a choice as `stop_reason`. An answer
 that was cut off by a refusal keeps its text in `content`, where a stream has put it by then, and finishes with
-`content_filter`; where the provider said that the text itself is the refusal, a whole answer has it in `refusal`
-and finishes with `stop`, as OpenAI's own do.
+`content_filter`; where the provider said that the text itself is the refusal, it stands in `refusal` and
+the choice finishes with `stop`, as OpenAI's own do.
 """
 
 from __future__ import annotations
@@ -83,7 +83,8 @@ class Renderer:
         if isinstance(event, Start):
             self._begin(event.model, event.id)
         elif isinstance(event, TextDelta):
-            return self._delta(event.choice, self._progress(event.choice).text(event), _logprobs(event.logprobs))
+            logprobs = _logprobs(event.logprobs, event.refusal)
+            return self._delta(event.choice, self._progress(event.choice).text(event), logprobs)
         elif isinstance(event, ThinkingDelta):
             delta = self._progress(event.choice).thinking(event)
             return self._delta(event.choice, delta) if delta else b""
@@ -143,6 +144,8 @@ class Renderer:
         for index in progress.without_arguments():
             out += self._delta(i, {"tool_calls": [{"index": index, "function": {"arguments": "{}"}}]})
         ending = {"index": i, "delta": choice.message.extra, "logprobs": None, **_ending(choice)}
+        if progress.refuses and choice.finish_reason == "refusal":
+            ending["finish_reason"] = "stop"  # as in a whole answer
         return out + self._chunk([ending], extra=extra)
 
     def _piece(self, i: int, delta: dict[str, Any], logprobs: dict[str, Any] | None = None) -> bytes:
@@ -171,6 +174,7 @@ class _Progress:
 
     def __init__(self) -> None:
         self.open = False
+        self.refuses = False  # whether a text has said that it is a refusal
         self._calls: dict[int, int] = {}  # part -> which of the tool calls it is
         self._text_begins: dict[int, int] = {}  # part -> how much text was told before it
         self._begun: set[int] = set()  # calls that have some of their arguments
@@ -181,7 +185,10 @@ class _Progress:
 
     def text(self, event: TextDelta) -> dict[str, Any]:
         """A piece of text. Its citations count from the beginning of all of it."""
-        delta: dict[str, Any] = {**self.unclaimed(), "content": event.text}
+        delta: dict[str, Any] = {**self.unclaimed(), "refusal" if event.refusal else "content": event.text}
+        self.refuses = self.refuses or event.refusal
+        if event.refusal:
+            return delta
         if event.citations:
             before = self._text_begins.setdefault(event.part, self._told)
             delta["annotations"] = [write_citation(c, before) for c in event.citations]
@@ -329,11 +336,11 @@ def _check(message: Message) -> None:
             )
 
 
-def _logprobs(tokens: Sequence[TokenLogprob] | None) -> dict[str, Any] | None:
+def _logprobs(tokens: Sequence[TokenLogprob] | None, refusal: bool = False) -> dict[str, Any] | None:
     if not tokens:
         return None
     content = [{**_logprob(t), "top_logprobs": [_logprob(a) for a in t.top]} for t in tokens]
-    return {"content": content, "refusal": None}
+    return {"content": None, "refusal": content} if refusal else {"content": content, "refusal": None}
 
 
 def _logprob(token: TokenLogprob) -> dict[str, Any]:

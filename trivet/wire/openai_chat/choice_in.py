@@ -19,9 +19,7 @@ from trivet.types import (
     Image,
     Message,
     Opaque,
-    Part,
     Source,
-    Text,
     TextDelta,
     ThinkingDelta,
     TokenLogprob,
@@ -34,7 +32,7 @@ from trivet.wire.data_url import is_data_url, read_data_url
 from trivet.wire.ids import fresh_id
 from trivet.wire.openai_chat.citations import read_citations
 from trivet.wire.openai_chat.reasoning import provider_of, read_call_signature
-from trivet.wire.openai_chat.terms import PROVIDER, REFUSAL
+from trivet.wire.openai_chat.terms import PROVIDER
 
 Json = dict[str, Any]
 Delta = TextDelta | ThinkingDelta | ToolCallDelta | WholePart
@@ -88,7 +86,7 @@ class ChoiceIn:
         self._signed = False
         self._calls: list[_Call] = []
         self._newest: dict[int, _Call] = {}  # by the host's index
-        self._refusals: set[int] = set()
+        self._refuses = False
         self._message: Json = {}
         self._extra: Json = {}
         name = target.quirks.get("reasoning_content")
@@ -119,17 +117,14 @@ class ChoiceIn:
     def whole(self) -> Choice:
         for _ in self.finish():
             pass
-        parts: list[Part] = list(self._collector.content(self.index))
-        for n, part in enumerate(parts):
-            if n in self._refusals and isinstance(part, Text):
-                parts[n] = replace(part, extra={REFUSAL: True})
+        parts = self._collector.content(self.index)
         reason = self.reason or "stop"
         if reason == "stop" and self._calls:
             reason = "tool_calls"
-        if reason == "stop" and self._refusals:
+        if reason == "stop" and self._refuses:
             reason = "refusal"
         return Choice(
-            message=Message(role="assistant", content=tuple(parts), extra=self._message),
+            message=Message(role="assistant", content=parts, extra=self._message),
             finish_reason=reason,
             stop_sequence=self._stop,
             logprobs=self._collector.logprobs(self.index),
@@ -151,9 +146,9 @@ class ChoiceIn:
             yield self._text("", logprobs["content"])
         if told.get("refusal"):
             part = self._part("refusal")
-            self._refusals.add(part)
+            self._refuses = True
             tokens = _logprobs(logprobs.get("refusal"))
-            yield TextDelta(text=told["refusal"], choice=self.index, part=part, logprobs=tokens)
+            yield TextDelta(text=told["refusal"], choice=self.index, part=part, logprobs=tokens, refusal=True)
         if told.get("annotations"):
             citations = read_citations(told["annotations"])
             yield TextDelta(text="", choice=self.index, part=self._part("text"), citations=citations)

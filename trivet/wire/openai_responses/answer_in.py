@@ -151,7 +151,9 @@ class Reader:
     def _text(self, data: Json) -> list[Event]:
         told, delta = self._at(data), text(data.get("delta"))
         told.text += delta
-        return [TextDelta(text=delta, part=told.part, logprobs=read_logprobs(data.get("logprobs")))]
+        refusal = data.get("type") == "response.refusal.delta"
+        logprobs = read_logprobs(data.get("logprobs"))
+        return [TextDelta(text=delta, part=told.part, logprobs=logprobs, refusal=refusal)]
 
     def _annotation(self, data: Json) -> list[Event]:
         told, cited = self._at(data), data.get("annotation")
@@ -262,7 +264,10 @@ def _rest(part: Part, told: _Told, logprobs: tuple[TokenLogprob, ...]) -> list[E
     if isinstance(part, Text):
         left = part.text.removeprefix(told.text) if part.text.startswith(told.text) else ""
         cited = part.citations[told.citations :]
-        return [TextDelta(text=left, part=told.part, citations=cited, logprobs=logprobs)] if left or cited else []
+        if not left and not cited:
+            return []
+        refusal = bool(part.extra.get("refusal"))
+        return [TextDelta(text=left, part=told.part, citations=cited, logprobs=logprobs, refusal=refusal)]
     if isinstance(part, Thinking):
         left = part.text.removeprefix(told.text) if part.text.startswith(told.text) else ""
         signed = part.signature is not None or part.redacted is not None

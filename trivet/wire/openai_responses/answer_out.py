@@ -171,9 +171,10 @@ class Renderer:
         self._opaque += 1
         return self._begin() + self._all_at_once(part, "completed", ())
 
-    def _delta(self, delta: Delta, kind: str = "output_text") -> bytes:
+    def _delta(self, delta: Delta) -> bytes:
         """A piece of an item, and before its first piece the item's start. A text is of one of two kinds."""
         if isinstance(delta, TextDelta):
+            kind = "refusal" if delta.refusal else "output_text"
             logprobs = {} if kind == "refusal" else {"logprobs": write_logprobs(delta.logprobs)}
             start = self._start(Text(text=""))
             self._logprobs += delta.logprobs
@@ -271,8 +272,9 @@ class Renderer:
         if isinstance(part, Opaque):
             return self._item_event("response.output_item.added", part.raw) + self._finish_item(part.raw)
         if isinstance(part, Text):
-            kind = "refusal" if part.extra.get("refusal") else "output_text"
-            return self._delta(TextDelta(text=part.text, logprobs=logprobs), kind) + self._close(part, status)
+            refusal = bool(part.extra.get("refusal"))
+            delta = TextDelta(text=part.text, logprobs=logprobs, refusal=refusal)
+            return self._delta(delta) + self._close(part, status)
         if isinstance(part, Thinking):
             text = "" if part.redacted is not None else write_item(part, "", status)["summary"][0]["text"]
             return self._delta(ThinkingDelta(text=text)) + self._close(part, status)
