@@ -10,7 +10,8 @@ import msgspec
 from trivet.types import Chat, Output, Reasoning, Sampling, Tool, ToolChoice
 from trivet.wire import Target
 from trivet.wire.openai_chat.messages_out import write_messages
-from trivet.wire.openai_chat.terms import PROVIDER, Terms, merged
+from trivet.wire.openai_chat.terms import PROVIDER, Terms
+from trivet.wire.openai_terms import merged
 
 Json = dict[str, Any]
 
@@ -44,7 +45,7 @@ def write(request: Chat, target: Target) -> Json:
     for name in body:
         terms.need(name)
     extra, known = _counterparts(request)
-    body = terms.merge(merged(body, known), extra, "the request")
+    body = terms.merge(merged(body, known), extra)
     if isinstance(body.get("response_format"), dict):
         body["response_format"] = {"type": "text", **body["response_format"]}
     return merged(body, _streaming(target, body.get("stream_options")))

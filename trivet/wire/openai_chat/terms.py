@@ -23,67 +23,43 @@ What a client wrote in this protocol goes to any host as it was: then a host's r
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from trivet.errors import UnsupportedError
-from trivet.types import CacheMark, Extra, Opaque, Part, Request, Source, Text, Thinking, Tool, ToolCall
+from trivet.types import CacheMark, Opaque, Part, Request, Text, Thinking, Tool, ToolCall
 from trivet.wire import Target
-from trivet.wire.carry import LABELS
 from trivet.wire.ids import fitting
+from trivet.wire.openai_terms import SharedTerms, breakpoint
 
 PROTOCOL = "openai-chat"
 PROVIDER = "openai"  # whose opaque parts and signatures are its own
 REFUSAL = "refusal"  # in the `extra` of a text that is a refusal: a label, in every protocol
-_NOWHERE = Source(protocol="", body=b"")
 _IDS = {"mistral9": ("[a-zA-Z0-9]{9}", "", 9), "openai40": (".{1,40}", "call_", 24)}
 
 
-class Terms:
-    """Those of one request. `own` says that its client wrote it in this protocol."""
+class Terms(SharedTerms):
+    protocol = PROTOCOL
+    called = "chat completions"
 
     def __init__(self, request: Request, target: Target) -> None:
-        self.target = target
+        super().__init__(request, target)
         self.quirks = target.quirks
-        source = request.source or _NOWHERE
-        self.own = source.protocol == PROTOCOL
-        self.foreign = request.source is not None and not self.own
         self.cache_quirk = self.quirks.get("cache", "breakpoint" if target.family == PROVIDER else None)
-        if self.own:  # as its client writes its marks
-            self.cache_quirk = "cache_control" if b'"cache_control"' in source.body else "breakpoint"
+        if self.own and request.source is not None:  # as its client writes its marks
+            self.cache_quirk = "cache_control" if b'"cache_control"' in request.source.body else "breakpoint"
         self.controls = self.cache_quirk == "cache_control"
         self._refused = () if self.own else tuple(target.quirks.get("no", ()))
-
-    def refuse(self, what: str, field: str, instead: str = "leave it out, or name another model") -> UnsupportedError:
-        return UnsupportedError(
-            f"{self.target.provider} takes no {what} ({field}) in chat completions: {instead}", field=field
-        )
 
     def need(self, name: str, path: str | None = None) -> None:
         """Raises where the host refuses this field, or this kind of content."""
         if name in self._refused:
             raise self.refuse(name, path or name)
 
-    def merge(self, written: dict[str, Any], extra: Extra, where: str) -> dict[str, Any]:
-        """With the `extra` of what was written, which only its own protocol can carry."""
-        left = {name: value for name, value in extra.items() if name not in LABELS}
-        if left and self.foreign:
-            name = next(iter(left))
-            raise UnsupportedError(
-                f"{where}: {name!r} has no counterpart in chat completions, which {self.target.provider} is asked in: "
-                "leave it out, or name another model",
-                field=name,
-            )
-        return merged(written, left) if left else written
-
     def cache(self, mark: CacheMark | None, path: str) -> dict[str, Any]:
         """The field that a cache mark is."""
         if mark is None:
             return {}
         if self.cache_quirk == "breakpoint":
-            # Lifetimes here are the least that is kept: 30 minutes where none is given, else 12 hours.
-            longer = {"ttl": "12h"} if mark.ttl == "1h" else {}
-            return {"prompt_cache_breakpoint": {"mode": "explicit", **longer}}
+            return breakpoint(mark)
         if self.controls:
             return {"cache_control": {"type": "ephemeral", **({} if mark.ttl is None else {"ttl": mark.ttl})}}
         if self.cache_quirk == "automatic":
@@ -113,12 +89,3 @@ def takes_mark(value: Part | Tool, role: str, target: Target) -> bool:
     if quirk is None or refusal or isinstance(value, ToolCall | Thinking | Opaque):
         return False
     return quirk == "cache_control" or not isinstance(value, Tool)
-
-
-def merged(written: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
-    """Both, objects in one another; a value of `more` goes before one of `written`."""
-    out = dict(written)
-    for name, value in more.items():
-        old = out.get(name)
-        out[name] = merged(old, value) if isinstance(old, dict) and isinstance(value, Mapping) else value
-    return out

@@ -18,7 +18,8 @@ from trivet.wire.ids import fitting
 from trivet.wire.openai_responses.input_out import write_input
 from trivet.wire.openai_responses.items_in import PROVIDER
 from trivet.wire.openai_responses.request_in import ENCRYPTED, LOGPROBS
-from trivet.wire.openai_responses.terms import Terms, merged
+from trivet.wire.openai_responses.terms import Terms
+from trivet.wire.openai_terms import merged
 
 Json = dict[str, Any]
 # Of the fields that OpenAI's chat completions have and `Chat` has not, those that are here too, and where.
