@@ -23,7 +23,7 @@ else needs a table of classes. Every message says what happened, to what, and wh
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 __all__ = [
     "AuthError",
@@ -48,13 +48,16 @@ class TrivetError(Exception):
 
     `status` is the HTTP status that a client of the server sees; `retry` says whether the same target may
     be asked again, `fallback` whether another target may be asked instead. `raw` is the provider's own error, a
-    `trivet.types.Source`, where a client of the same protocol may be told it as it is.
+    `trivet.types.Source`, where a client of the same protocol may be told it as it is; `route` has the attempts (each a
+    `trivet.types.Attempt`) that a route made. `asked` says whether the request got as far as the target.
     """
 
     status: int = 500
     retry: ClassVar[bool] = False
     fallback: ClassVar[bool] = False
     raw: object = None
+    route: tuple[Any, ...] = ()
+    asked: bool = True
 
     def __init__(self, message: str, *, status: int | None = None) -> None:
         super().__init__(message)

@@ -57,6 +57,7 @@ from trivet.types.requests import (
 )
 from trivet.types.responses import (
     AnyResponse,
+    Attempt,
     ChatResponse,
     Choice,
     CompleteResponse,
@@ -76,6 +77,7 @@ __all__ = [
     "AnyRequest",
     "AnyResponse",
     "Aside",
+    "Attempt",
     "Audio",
     "BasePart",
     "CacheMark",

@@ -21,14 +21,29 @@ class TokenLogprob(Value, frozen=True, kw_only=True):
     top: tuple[TokenLogprob, ...] = ()
 
 
+class Attempt(Value, frozen=True, kw_only=True):
+    """What came of one target of a route, and of one try at it. `model` is its name here (`openai/gpt-5.5`).
+
+    `answered` is the one whose answer this is; `failed` was asked and answered with an error; `skipped` was not asked;
+    `cancelled` was asked as well, and was slower. `reason` says why it is not the answer; `took_s` is how long it was
+    asked, None where it was not."""
+
+    model: str
+    outcome: Literal["answered", "failed", "skipped", "cancelled"]
+    reason: str | None = None
+    took_s: float | None = None
+
+
 class Response(Value, tag_field="task", frozen=True, kw_only=True):
     """`model` is the name of the model that answered; `id` is the provider's, where it gave one. `notes` say what was
-    done differently from what was asked, for people to read."""
+    done differently from what was asked, for people to read; `route` has the attempts in their order, where the name
+    stands for a choice."""
 
     model: str
     id: str | None = None
     usage: Usage = Usage()
     notes: tuple[str, ...] = ()
+    route: tuple[Attempt, ...] = ()
     extra: Extra = {}
     raw: Source | None = None
 
