@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -174,9 +175,12 @@ def test_models_are_listed(client: genai.Client) -> None:
     assert client.models.get(model=MODEL).name == f"models/{MODEL}"
 
 
-def test_a_stream_without_server_sent_events_is_refused(url: str) -> None:
+def test_a_stream_without_server_sent_events_is_an_array_of_the_same_answers(url: str) -> None:
     path = f"{url}/v1beta/models/{MODEL.replace('/', '%2F')}:streamGenerateContent"
-    body = {"contents": [{"parts": [{"text": "Hi"}]}]}
+    body = {"contents": [{"parts": [{"text": "Hi"}]}], "generationConfig": {"maxOutputTokens": 5, "temperature": 0}}
     answer = httpx2.post(path, json=body)
-    assert answer.status_code == 400
-    assert "alt=sse" in answer.json()["error"]["message"]
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
+    events = httpx2.post(f"{path}?alt=sse", json=body).text.split("\n\n")
+    streamed = [json.loads(event.removeprefix("data: ")) for event in events if event]
+    assert [told["candidates"] for told in answer.json()] == [told["candidates"] for told in streamed]
+    assert len(streamed) > 1

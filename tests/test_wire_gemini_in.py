@@ -352,11 +352,26 @@ def test_the_path_names_the_model_and_says_whether_to_stream(start: str) -> None
     assert stream.parse(json.dumps({"contents": HELLO}).encode()).stream
 
 
-def test_a_stream_that_is_no_server_sent_events_is_refused() -> None:
-    asked = front("/v1beta/models/m:streamGenerateContent", "", {"streamGenerateContent": gemini})
+@pytest.mark.parametrize(
+    ("query", "array"),
+    [("", True), ("key=x", True), ("alt=json", True), ("alt=sse", False), ("%24alt=x&alt=sse", False)],
+)
+def test_a_stream_is_an_array_unless_it_is_to_be_of_server_sent_events(query: str, array: bool) -> None:
+    asked = front("/v1beta/models/m:streamGenerateContent", query, {"streamGenerateContent": gemini})
     assert asked is not None
-    with pytest.raises(RequestError, match="alt=sse"):
+    assert asked.parse(json.dumps({"contents": HELLO}).encode()).stream
+    assert asked.array is array
+    whole = front("/v1beta/models/m:generateContent", query, {"generateContent": gemini})
+    assert whole is not None
+    assert not whole.array
+
+
+def test_a_stream_in_another_form_is_refused() -> None:
+    asked = front("/v1beta/models/m:streamGenerateContent", "alt=proto", {"streamGenerateContent": gemini})
+    assert asked is not None
+    with pytest.raises(RequestError, match=r"alt is 'proto': .* alt=sse") as caught:
         asked.parse(json.dumps({"contents": HELLO}).encode())
+    assert caught.value.field == "alt"
 
 
 @pytest.mark.parametrize("path", ["/v1beta/models/m", "/v1beta/models/m:fly", "/v1beta/models/:generateContent", "/v2"])

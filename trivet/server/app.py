@@ -38,7 +38,8 @@ from trivet.wire import (
 from trivet.wire.anthropic import count as anthropic_count
 from trivet.wire.gemini import count as gemini_count
 from trivet.wire.gemini import embed as gemini_embed
-from trivet.wire.gemini.front import BETA, front
+from trivet.wire.gemini.front import BETA, PathFront, front
+from trivet.wire.json_array import JsonArray
 
 if TYPE_CHECKING:
     from trivet.runtime import Runtime
@@ -204,6 +205,7 @@ class App:
         model = self.runtime.model(request.model, paths=False, task=task_name(request))
         if incoming.stream:
             exchange.ending = renderer.failure
+            exchange.array = JsonArray() if _is_array(protocol) else None
             await _stream(exchange, protocol, renderer, model, request)
         else:
             response = await model.call(request)
@@ -250,6 +252,8 @@ class App:
             body = raw.body
         else:
             body = _shape(exchange)(error)
+        if _is_array(protocol):
+            body = b"[%b]" % body
         if self.state == "draining":
             headers.append((b"connection", b"close"))
         await exchange.respond(status, body, headers)
@@ -313,6 +317,11 @@ def _notes(notes: Sequence[str]) -> list[tuple[bytes, bytes]]:
 def _protocol(exchange: Exchange) -> Wire | None:
     """What is spoken on the path, if anything is asked there."""
     return POST.get(exchange.path) or front(exchange.path, exchange.query, GEMINI)
+
+
+def _is_array(protocol: Wire | None) -> bool:
+    """Whether what is asked for is one JSON array, errors included."""
+    return isinstance(protocol, PathFront) and protocol.array
 
 
 def _shape(exchange: Exchange) -> Callable[[TrivetError], bytes]:

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
 from trivet.errors import RequestError, TrivetError
+from trivet.wire import json_array
 from trivet.wire.ids import fresh_id
 
 __all__ = ["ClientLeft", "Exchange", "Receive", "Scope", "Send"]
@@ -23,6 +24,7 @@ STREAM = (
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),  # nginx would hold events back
 )
+ARRAY = ((b"content-type", json_array.CONTENT_TYPE), *STREAM[1:])
 
 # Neither a model that has everything ready nor the sending need ever wait: after so many writes, others have a turn,
 # and a client that has left is noticed.
@@ -41,7 +43,7 @@ class Exchange:
     """`id` is ours, never the client's. `headers` are the request's, by lower-case name, where the last of several with
     one name counts, and `every_header` has them all; `query` may hold a key and goes into no log. `status` is None
     until the head of the answer is sent, and `over` says whether its last bytes are on their way; `ending` makes an
-    error into the bytes that end a stream under way."""
+    error into the bytes that end a stream under way. Where there is an `array`, a stream goes out as one."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.id = fresh_id("req_")
@@ -52,6 +54,7 @@ class Exchange:
         self.every_header: list[tuple[bytes, bytes]] = list(scope["headers"])
         self.status: int | None = None
         self.over = False
+        self.array: json_array.JsonArray | None = None
         self.also: Headers = ()  # of the answer, beside the usual ones
         self.ending: Callable[[TrivetError], bytes] = lambda error: b""
         self.key: str | None = None  # the name of the key that it came with
@@ -119,7 +122,9 @@ class Exchange:
         others with `flush`, at the latest after `BREATH` of them. Without `more`, the last."""
         begins = self.status is None
         if begins:
-            await self._begin(200, *STREAM)
+            await self._begin(200, *(STREAM if self.array is None else ARRAY))
+        if self.array is not None:
+            chunk = self.array.feed(chunk, last=not more)
         self._unsent.append(chunk)
         if not more:
             return await self._finish(self._taken())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from urllib.parse import parse_qsl
 
 from trivet.errors import RequestError, TrivetError
 from trivet.types import replace
@@ -15,11 +16,12 @@ STABLE = "/v1/models"
 
 
 class PathFront:
-    """The protocol `wire` for one request, whose path has named the `model` and said whether to `stream`. `sse` says
-    that a stream is to be of server-sent events."""
+    """The protocol `wire` for one request, whose path has named the `model` and said whether to `stream`. `alt` is in
+    which form: server-sent events (`sse`), or, where it is not said or `json`, one array, which errors stand in too."""
 
-    def __init__(self, wire: Front, model: str, *, stream: bool = False, sse: bool = True) -> None:
-        self._wire, self._model, self._stream, self._sse = wire, model, stream, sse
+    def __init__(self, wire: Front, model: str, *, stream: bool = False, alt: str = "sse") -> None:
+        self._wire, self._model, self._stream, self._alt = wire, model, stream, alt
+        self.array = stream and alt == "json"
 
     @property
     def PROTOCOL(self) -> str:
@@ -33,9 +35,10 @@ class PathFront:
         return self._wire.error(error)
 
     def parse(self, body: bytes, /) -> Incoming:
-        if self._stream and not self._sse:
+        if self._stream and self._alt not in ("sse", "json"):
             raise RequestError(
-                "streamGenerateContent is streamed as server-sent events alone: add ?alt=sse to the address",
+                f"alt is {self._alt!r}: take it out of the address for a JSON array, or write alt=sse for server-sent "
+                "events",
                 field="alt",
             )
         incoming = self._wire.parse(body)
@@ -52,5 +55,5 @@ def front(path: str, query: str, methods: Mapping[str, Front]) -> PathFront | No
     wire = methods.get(method)
     if not name or wire is None:
         return None
-    sse = "alt=sse" in query.split("&")
-    return PathFront(wire, name.removeprefix("models/"), stream=method.startswith("stream"), sse=sse)
+    alt = dict(parse_qsl(query)).get("alt", "json")
+    return PathFront(wire, name.removeprefix("models/"), stream=method.startswith("stream"), alt=alt)
