@@ -175,6 +175,22 @@ def test_several_choices_are_kept_apart() -> None:
     assert [(c.message.text, c.finish_reason) for c in answer.choices] == [("ac", "stop"), ("b", "length")]
 
 
+@pytest.mark.parametrize("indices", [(None, None), (None, 1), (0, None)])
+def test_a_choice_whose_index_is_null_is_known_by_its_place(indices: tuple[int | None, ...]) -> None:
+    def choices(of: str) -> list[dict[str, Any]]:
+        return [
+            {"index": index, of: {"content": text}, "finish_reason": "stop"}
+            for index, text in zip(indices, "ab", strict=True)
+        ]
+
+    streamed = response({"id": "c", "model": "m", "choices": choices("delta")})
+    answered = openai_chat.Reader(ASKED, TARGET).whole(
+        json.dumps({"id": "c", "model": "m", "choices": choices("message")}).encode()
+    )
+    assert isinstance(answered, ChatResponse)
+    assert [c.message.text for c in streamed.choices] == [c.message.text for c in answered.choices] == ["a", "b"]
+
+
 def test_logprobs_are_read() -> None:
     token = {"token": "é", "logprob": -0.5, "bytes": [195, 169], "top_logprobs": [{"token": "e", "logprob": -2}]}
     expected = TokenLogprob(token="é", logprob=-0.5, bytes=(195, 169), top=(TokenLogprob(token="e", logprob=-2.0),))
@@ -542,7 +558,11 @@ def test_how_long_to_wait_is_read(headers: dict[str, str], seconds: float | None
 
 @pytest.mark.parametrize(
     ("data", "name"),
-    [({"object": "error", "message": "boom", "type": "x", "code": 500}, None), ({"message": "boom"}, "error")],
+    [
+        ({"object": "error", "message": "boom", "type": "x", "code": 500}, None),
+        ({"message": "boom"}, "error"),
+        ({"detail": "boom"}, None),
+    ],
 )
 def test_an_error_in_mid_stream_that_is_not_wrapped_is_raised_too(data: dict[str, Any], name: str | None) -> None:
     reader = openai_chat.Reader(ASKED, replace(TARGET, stream=True))

@@ -14,6 +14,7 @@ from trivet.errors import RequestError
 from trivet.types import Chat, Source, user
 from trivet.wire import Incoming, Target, openai_chat, sse
 from trivet.wire.openai_chat import answer_in, request_in
+from trivet.wire.openai_received import Received
 
 TARGET = Target(model="m", provider="up", family="up", stream=True)
 FIRST = {"id": "a", "model": "m-1", "choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]}
@@ -155,7 +156,7 @@ def test_any_answer_is_the_same_in_both_ways(told: dict[str, Any], own: bool) ->
 
 
 def test_a_usual_answer_is_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answer_in.Reader, "_object", None)  # whatever is read field by field is read with this first
+    monkeypatch.setattr(Received, "object", None)  # whatever is read field by field is read with this first
     message = {"role": "assistant", "content": "x", "refusal": None, "annotations": []}
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
     assert read_whole({"id": "a", "choices": [choice], "usage": {"prompt_tokens": 1}}, own=True).text == "x"
@@ -164,12 +165,12 @@ def test_a_usual_answer_is_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None
 def test_a_usual_chunk_is_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     usual = {"choices": [{"index": 0, "delta": {"content": "x"}, "logprobs": None, "finish_reason": None}]}
     seen: list[bytes] = []
-    whole = answer_in.Reader._object
+    whole = Received.object
 
-    def noted(reader: answer_in.Reader, body: bytes, **more: Any) -> Any:
+    def noted(received: Received, body: bytes, **more: Any) -> Any:
         seen.append(body)
-        return whole(reader, body, **more)
+        return whole(received, body, **more)
 
-    monkeypatch.setattr(answer_in.Reader, "_object", noted)
+    monkeypatch.setattr(Received, "object", noted)
     read([FIRST, {**usual, "usage": None, "obfuscation": "abc"}, usual], own=True)
     assert len(seen) == 2, "the first and the last"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
@@ -10,7 +9,6 @@ import msgspec
 
 from trivet.errors import ProviderError, TransportError
 from trivet.types import (
-    Aside,
     Chat,
     ChatResponse,
     Choice,
@@ -18,32 +16,19 @@ from trivet.types import (
     Event,
     Message,
     Response,
-    Source,
     Start,
     Text,
     Usage,
     UsageUpdate,
-    replace,
 )
 from trivet.wire import Target, sse
 from trivet.wire.openai import read_usage
 from trivet.wire.openai_chat.choice_in import ChoiceIn
 from trivet.wire.openai_chat.terms import PROTOCOL
-from trivet.wire.openai_errors import stream_error
+from trivet.wire.openai_received import Received, place
 
 Json = dict[str, Any]
 _TAKEN = ("id", "object", "created", "model", "choices", "usage", "error")
-_NO_USAGE = re.compile(rb',\s*"usage"\s*:\s*null')  # outside of strings, whose quotes have a backslash
-
-
-class _Options(msgspec.Struct):
-    include_usage: bool | None = None
-
-
-class _Asked(msgspec.Struct):
-    """What of a client's own body says which usage it wants."""
-
-    stream_options: _Options | None = None
 
 
 class _Text(msgspec.Struct, forbid_unknown_fields=True):
@@ -109,21 +94,14 @@ class _UsualWhole(msgspec.Struct, forbid_unknown_fields=True):
 
 _usual = msgspec.json.Decoder(_Usual)
 _usual_whole = msgspec.json.Decoder(_UsualWhole)
-_LABELS = ("service_tier", "system_fingerprint", "obfuscation")
 
 
 class Reader:
-    """One answer. Where the client speaks this protocol too, events keep the bytes that they came of, without the
-    usage that only we have asked for."""
+    """One answer."""
 
     def __init__(self, request: Chat, target: Target) -> None:
+        self._received = Received(request, target, PROTOCOL)
         self._target = target
-        source = request.source
-        self._own = source is not None and source.protocol == PROTOCOL
-        self._takes_usage_out = False
-        if self._own and source is not None and target.stream and target.quirks.get("stream_options", True):
-            options = msgspec.json.decode(source.body, type=_Asked).stream_options
-            self._takes_usage_out = options is None or not options.include_usage
         self._model = target.model
         self._id: str | None = None
         self._started = self._done = False
@@ -133,17 +111,16 @@ class Reader:
 
     def whole(self, body: bytes) -> Response:
         """Raises `ProviderError` for what is no answer, and the error that stands in place of one."""
-        response = self._whole_text(body) or self._whole(body)
-        return replace(response, raw=Source(protocol=PROTOCOL, body=body)) if self._own else response
+        return self._received.whole(self._whole_text(body) or self._whole(body), body)
 
     def _whole(self, body: bytes) -> ChatResponse:
-        data = self._object(body)
+        data = self._received.object(body)
         if not data.get("choices"):
-            raise self._broken("an answer without choices", body)
+            raise self._received.broken("an answer without choices", body)
         self._note(data)
         for i, choice in enumerate(data["choices"]):
             told = choice.get("message") or {}
-            for _ in self._choice(choice.get("index", i)).add(told, choice):
+            for _ in self._choice(place(choice, i)).add(told, choice):
                 pass
         return self._response()
 
@@ -171,14 +148,11 @@ class Reader:
         if self._started and (delta := self._text(event)) is not None:
             return (delta,)
         if event.data.strip() == b"[DONE]":
-            found = [] if self._done else list(self._finish())
-            return self._with_raw(found, event.raw)
+            return self._received.chunk([] if self._done else list(self._finish()), event.raw)
         if not event.data:
-            return self._with_raw([], event.raw)
-        data = self._object(event.data)
-        if event.name == "error":
-            raise stream_error(event.data, self._target, protocol=PROTOCOL)
-        found = []
+            return self._received.chunk([], event.raw)
+        data = self._received.object(event.data, named=event.name == "error")
+        found: list[Event] = []
         if not self._started:
             self._started = True
             self._note(data)
@@ -186,10 +160,10 @@ class Reader:
         else:
             self._note(data)
         for i, choice in enumerate(data.get("choices") or ()):
-            found += self._choice(choice.get("index", i)).add(choice.get("delta") or {}, choice)
+            found += self._choice(place(choice, i)).add(choice.get("delta") or {}, choice)
         if self._told_usage(data):
             found.append(UsageUpdate(usage=self._usage))
-        return self._with_raw(found, self._for_client(event.raw, data))
+        return self._received.chunk(found, event.raw, data)
 
     def end(self) -> Iterable[Event]:
         """What is left to say. Raises `TransportError` where neither `[DONE]` nor the choices' ends have come."""
@@ -200,7 +174,7 @@ class Reader:
                 f"{self._target.provider}: the stream was cut before the answer's end; ask again",
                 provider=self._target.provider,
             )
-        return self._with_raw(list(self._finish()), sse.event(b"[DONE]"))  # which some hosts leave out
+        return self._received.chunk(list(self._finish()), sse.event(b"[DONE]"))  # which some hosts leave out
 
     def _text(self, event: sse.Event) -> Event | None:
         """The one event of a usual chunk; None for any other."""
@@ -212,11 +186,7 @@ class Reader:
         if not piece.delta.content:
             return None
         self._note_labels(data)
-        raw = None
-        if self._own:
-            seen = self._takes_usage_out and data.usage is None
-            body = _NO_USAGE.sub(b"", event.raw, count=1) if seen else event.raw
-            raw = Source(protocol=PROTOCOL, body=body)
+        raw = self._received.piece(event.raw, null_usage=data.usage is None)
         return self._choice(piece.index).text(piece.delta.content, raw)
 
     def _choice(self, index: int) -> ChoiceIn:
@@ -238,7 +208,7 @@ class Reader:
     def _response(self) -> ChatResponse:
         """Raises `ProviderError` where a choice has broken off; a client of the protocol reads that itself."""
         broken = next((c.broken for c in self._choices.values() if c.broken), None)
-        if broken is not None and not self._own:
+        if broken is not None and not self._received.own:
             who = self._target.provider
             raise ProviderError(f"{who} broke the answer off (finish_reason {broken!r}): ask again", provider=who)
         return ChatResponse(
@@ -260,47 +230,15 @@ class Reader:
     def _note_labels(self, data: _Usual | _UsualWhole) -> None:
         """The same for what is of the usual shape."""
         self._model, self._id = data.model or self._model, data.id or self._id
-        for name in _LABELS:
-            if (label := getattr(data, name)) is not None:
-                self._extra[name] = label
+        if data.service_tier is not None:
+            self._extra["service_tier"] = data.service_tier
+        if data.system_fingerprint is not None:
+            self._extra["system_fingerprint"] = data.system_fingerprint
+        if data.obfuscation is not None:
+            self._extra["obfuscation"] = data.obfuscation
 
     def _told_usage(self, data: Json) -> bool:
         return isinstance(_usage(data), dict)
-
-    def _object(self, body: bytes) -> Json:
-        """Raises the error that it may be instead, which older vLLM and Mistral do not wrap."""
-        try:
-            data = msgspec.json.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            data = None
-        if not isinstance(data, dict):
-            raise self._broken("what is no JSON object", body)
-        if data.get("object") == "error" or (data.get("error") and not isinstance(data["error"], bool)):
-            raise stream_error(body, self._target, protocol=PROTOCOL)
-        return data
-
-    def _broken(self, what: str, body: bytes) -> ProviderError:
-        who = self._target.provider
-        return ProviderError(f"{who} sent {what}: is it a host of chat completions?", provider=who, body=body)
-
-    # --- what the client gets to see of it ---------------------------------------------------------------------
-
-    def _for_client(self, raw: bytes, data: Json) -> bytes:
-        if not (self._takes_usage_out and "usage" in data):
-            return raw
-        if data["usage"] is None:
-            return _NO_USAGE.sub(b"", raw, count=1)
-        return raw if data.get("choices") else b""
-
-    def _with_raw(self, events: list[Event], raw: bytes) -> list[Event]:
-        """The first event has the bytes, the others have none."""
-        if not self._own:
-            return events
-        if not events:
-            return [Aside(raw=Source(protocol=PROTOCOL, body=raw))]
-        first, *others = events
-        rest = [replace(e, raw=Source(protocol=PROTOCOL, body=b"")) for e in others]
-        return [replace(first, raw=Source(protocol=PROTOCOL, body=raw)), *rest]
 
 
 def _usage(data: Json) -> Any:

@@ -24,7 +24,7 @@ from trivet.types import (
 from trivet.wire import Target, openai_errors, sse
 from trivet.wire.openai import read_usage
 from trivet.wire.openai_completions.request_in import PROTOCOL
-from trivet.wire.openai_received import Received
+from trivet.wire.openai_received import Received, place
 
 Json = dict[str, Any]
 
@@ -56,7 +56,7 @@ class Reader:
 
     def whole(self, body: bytes) -> Response:
         """Raises `ProviderError` for what is no answer, and the error that stands in place of one."""
-        data = self._object(body)
+        data = self._received.object(body)
         if not data.get("choices"):
             raise self._received.broken("an answer without choices", body)
         for _ in self._read(data):
@@ -69,7 +69,7 @@ class Reader:
             return self._received.chunk([] if self._done else [self._finish()], event.raw)
         if not event.data:
             return self._received.chunk([], event.raw)
-        data = self._object(event.data, named=event.name == "error")
+        data = self._received.object(event.data, named=event.name == "error")
         return self._received.chunk(list(self._read(data)), event.raw, data)
 
     def end(self) -> Iterable[Event]:
@@ -80,15 +80,6 @@ class Reader:
             raise self._cut()
         return self._received.chunk([self._finish()], sse.event(b"[DONE]"))  # which some hosts leave out
 
-    def _object(self, body: bytes, *, named: bool = False) -> Json:
-        """Raises the error that it may be instead: `named` so by its event, or, as older vLLM and Mistral have it, not
-        wrapped in anything. A chunk that has neither choices nor words is no error."""
-        data = self._received.object(body)
-        said = data.get("message", data.get("detail"))
-        if named or data.get("object") == "error" or (said and not data.get("choices")):
-            raise openai_errors.stream_error(body, self._received.target, protocol=PROTOCOL)
-        return data
-
     def _read(self, data: Json) -> Iterator[Event]:
         """What stands in every chunk, and the choices' next pieces."""
         self._model = data.get("model") or self._model
@@ -97,8 +88,8 @@ class Reader:
         if not self._started:
             self._started = True
             yield Start(model=self._model, id=self._id)
-        for place, choice in enumerate(data.get("choices") or ()):
-            yield from self._choice(choice, choice.get("index", place))
+        for i, choice in enumerate(data.get("choices") or ()):
+            yield from self._choice(choice, place(choice, i))
         if data.get("usage"):
             self._usage = read_usage(data["usage"])
             yield UsageUpdate(usage=self._usage)
