@@ -48,7 +48,8 @@ class TrivetError(Exception):
 
     `status` is the HTTP status that a client of the server sees; `retry` says whether the same target may
     be asked again, `fallback` whether another target may be asked instead. `raw` is the provider's own error, a
-    `trivet.types.Source`, where a client of the same protocol may be told it as it is; `route` has the attempts (each a
+    `trivet.types.Source`, where a client of the same protocol may be told it as it is, and `ending` the event in which
+    it told so at the end of its stream; `route` has the attempts (each a
     `trivet.types.Attempt`) that a route made. `asked` says whether the request got as far as the target.
     """
 
@@ -56,6 +57,7 @@ class TrivetError(Exception):
     retry: ClassVar[bool] = False
     fallback: ClassVar[bool] = False
     raw: object = None
+    ending: object = None
     route: tuple[Any, ...] = ()
     asked: bool = True
 

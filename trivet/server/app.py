@@ -270,6 +270,8 @@ async def _stream(exchange: Exchange, protocol: Wire, renderer: wire.Renderer, m
         async for event in Ahead(events, exchange.flush):
             if passes is None:
                 passes = _same(event.raw, protocol)
+                if passes:
+                    exchange.ending = lambda error: _ended(error, protocol) or renderer.failure(error)
             chunk = _passed(event) if passes else renderer.event(event)
             if passes and note is not None:
                 note(event)
@@ -288,6 +290,12 @@ async def _stream(exchange: Exchange, protocol: Wire, renderer: wire.Renderer, m
 def _same(raw: Source | None, protocol: Wire) -> TypeGuard[Source]:
     """Whether this is what a provider of the client's own protocol sent."""
     return raw is not None and raw.protocol == protocol.PROTOCOL
+
+
+def _ended(error: TrivetError, protocol: Wire) -> bytes | None:
+    """The provider's own end of a stream that failed, where it told one."""
+    ending = error.ending
+    return ending.body if isinstance(ending, Source) and _same(ending, protocol) else None
 
 
 def _passed(event: Event) -> bytes:

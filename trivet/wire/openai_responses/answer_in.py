@@ -113,7 +113,9 @@ class Reader:
         if kind == "error":
             raise self._failure(data.get("error") if isinstance(data.get("error"), dict) else data)
         events = self._start(data)
-        if kind in ("response.completed", "response.incomplete", "response.failed"):
+        if kind == "response.failed":
+            raise self._failed(data, event.raw)
+        if kind in ("response.completed", "response.incomplete"):
             return [*events, *self._end(data)]
         read = _READERS.get(kind)
         return events if read is None else [*events, *read(self, data)]
@@ -235,6 +237,14 @@ class Reader:
             choices=(choice,),
             extra={name: value for name, value in data.items() if name not in _SAID and value is not None},
         )
+
+    def _failed(self, data: Json, raw: bytes) -> TrivetError:
+        """That of a response that failed in mid-stream. A client of this protocol reads the response itself."""
+        response = data.get("response")
+        error = self._failure(response.get("error") if isinstance(response, dict) else None)
+        if self._own:
+            error.ending = Source(protocol=PROTOCOL, body=raw)
+        return error
 
     def _failure(self, told: Any) -> TrivetError:
         """An error in the shape that answers with a status have."""

@@ -48,6 +48,7 @@ from trivet.wire.openai_responses.items_out import (
     write_item,
     write_logprobs,
 )
+from trivet.wire.openai_responses.passed import Passed
 
 EMPTY: Extra = {}
 PROTOCOL_NAME = "OpenAI's responses"
@@ -94,6 +95,7 @@ class Renderer:
         self._open: Item | None = None  # the one that is being told
         self._logprobs: list[TokenLogprob] = []  # of it
         self._said = False  # whether its summary, or its arguments, have begun
+        self._passed = Passed()
         self._opaque = 0  # how many parts that come in one piece have been told
 
     def whole(self, response: Response) -> bytes:
@@ -125,6 +127,7 @@ class Renderer:
             self._name(event.model, event.id)
         if event.raw is not None and event.raw.body:
             self._begun, self._sequence = True, self._sequence + 1
+            self._passed.note(event, event.raw.body)
 
     def failure(self, error: TrivetError) -> bytes:
         """An error event, which clients raise, and the response as one that has failed."""
@@ -133,6 +136,7 @@ class Renderer:
         code = "rate_limit_exceeded" if error.status == 429 else "server_error"
         told = {"code": "invalid_prompt" if 400 <= error.status < 429 else code, "message": error.message}
         begin = self._begin()
+        self._output += self._passed.output(self._stem)
         # The published event is flat; OpenAI's client raises only where there is also an `error` in it.
         failed = self._event("error", **flat, error=shape)
         return begin + failed + self._event("response.failed", response=self._response("failed", error=told))
