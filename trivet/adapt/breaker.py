@@ -1,0 +1,113 @@
+"""A circuit breaker: a target that fails is left alone for a while (M. Nygard, Release It!, 2007)."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Literal
+
+from trivet.adapt.attempts import now, refuse
+from trivet.errors import OverloadedError, ProviderError, TrivetError, WeightsError
+from trivet.model import Model, Wrapper
+from trivet.types import Done, Event, Request
+
+__all__ = ["Breaker"]
+
+
+class Breaker(Wrapper):
+    """Lets requests pass to `inner` while it is closed, and refuses them with `OverloadedError` while it is open.
+
+    ========== =========================================================== ===================================
+    state      lets pass                                                   becomes
+    ========== =========================================================== ===================================
+    closed     every request                                               open, when of the last `window`
+                                                                           outcomes, `least` of them or more,
+                                                                           a share of `rate` has failed
+    open       none                                                        half-open, `cool_s` later
+    half-open  one request, the probe; none beside it                      closed, when the probe has content;
+                                                                           open, when it fails; stays, when its
+                                                                           client leaves
+    ========== =========================================================== ===================================
+
+    A failure is an error of the provider's or the engine's, after content too; a wrong request is none, and neither is
+    a client that leaves. Outcomes of before the last opening or closing are forgotten."""
+
+    def __init__(
+        self, inner: Model, *, window: int = 20, least: int = 5, rate: float = 0.5, cool_s: float = 15
+    ) -> None:
+        refuse(inner, Breaker, "it has a breaker already: take one of them out")
+        super().__init__(inner)
+        self.least, self.rate, self.cool_s = least, rate, cool_s
+        self._failures: deque[bool] = deque(maxlen=window)
+        self._opened: float | None = None
+        self._probing = False
+        self._era = 0  # how often it has opened or closed
+        self._last = ""
+
+    @property
+    def state(self) -> Literal["closed", "open", "half-open"]:
+        if self._opened is None:
+            return "closed"
+        return "open" if now() - self._opened < self.cool_s else "half-open"
+
+    @property
+    def lets_pass(self) -> bool:
+        """Whether a request would get to the model now."""
+        state = self.state
+        return state == "closed" or (state == "half-open" and not self._probing)
+
+    async def stream(self, request: Request) -> AsyncGenerator[Event, None]:
+        if not self.lets_pass:
+            raise self._refusal()
+        self._probing = probes = self._opened is not None
+        era, answered = self._era, False
+        try:
+            async with aclosing(self.inner.stream(request)) as events:
+                async for event in events:
+                    if not answered and (event.content or isinstance(event, Done)):
+                        answered = True
+                        self._answers(era)
+                    yield event
+        except TrivetError as error:
+            if isinstance(error, ProviderError | WeightsError):
+                self._fails(era, error)
+            elif not answered:
+                self._answers(era)  # it has looked at the request, and found it wrong
+            raise
+        finally:
+            if probes and era == self._era:
+                self._probing = False  # its client has left: the next request is the probe
+
+    def _answers(self, era: int) -> None:
+        if era != self._era:
+            return  # it was asked before the last opening or closing
+        if self._opened is not None:
+            self._turn(None)
+        self._failures.append(False)
+
+    def _fails(self, era: int, error: TrivetError) -> None:
+        if era != self._era:
+            return
+        self._failures.append(True)
+        self._last = error.message
+        enough = len(self._failures) >= self.least and sum(self._failures) >= self.rate * len(self._failures)
+        if self._opened is not None or enough:
+            self._turn(now())
+
+    def _turn(self, opened: float | None) -> None:
+        self._opened, self._probing = opened, False
+        self._failures.clear()
+        self._era += 1
+
+    def _refusal(self) -> OverloadedError:
+        assert self._opened is not None
+        left_s = max(0.0, self.cool_s - (now() - self._opened))
+        when = f"in {left_s:.0f} s" if left_s else "when the request that tries it now is over"
+        error = OverloadedError(
+            f"{self.about.name} is left alone, because it failed lately (its last error: {self._last}). It is asked "
+            f"again {when}",
+            retry_after_s=left_s or None,
+        )
+        error.asked = False
+        return error

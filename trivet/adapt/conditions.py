@@ -1,0 +1,67 @@
+"""What a request needs, against what is known of a model: a target that cannot answer is not asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from trivet.model import About
+from trivet.types import (
+    Audio,
+    Complete,
+    Conversation,
+    Document,
+    Embed,
+    Image,
+    Part,
+    Request,
+    Text,
+    ToolResult,
+    task_name,
+)
+
+__all__ = ["lacks", "least_tokens"]
+
+_KINDS = {Image: "image", Audio: "audio", Document: "document"}
+# No tokenizer has this many characters (of its vocabulary's own languages) to a token in the mean of a long text, so
+# that what is too long by this count is too long by any.
+_MOST_CHARACTERS = 8
+
+
+def lacks(about: About, request: Request) -> str | None:
+    """Why the model cannot answer the request, None where it may be able to: what is not known does not count.
+
+    A prompt counts as too long only where it surely is; where the model finds it so, the next target is asked."""
+    task = task_name(request)
+    if task not in about.tasks:
+        return f"has no task {task!r}"
+    if isinstance(request, Conversation):
+        missing = sorted({k for part in _parts(request) if (k := _KINDS.get(type(part))) and k not in about.inputs})
+        if missing:
+            return f"takes no {' and no '.join(missing)} input"
+        if request.tools and about.tools is False:
+            return "takes no tools"
+    least = least_tokens(request) if about.context_tokens is not None else 0
+    if about.context_tokens is not None and least > about.context_tokens:
+        return f"has room for {about.context_tokens:,} tokens, and the prompt has at least {least:,}"
+    return None
+
+
+def least_tokens(request: Request) -> int:
+    """Tokens that the prompt's text has at the very least; images and the like are not counted."""
+    if isinstance(request, Conversation):
+        size = sum(len(part.text) for part in _parts(request) if isinstance(part, Text))
+    elif isinstance(request, Complete):
+        size = len(request.prompt) + len(request.suffix or "")
+    elif isinstance(request, Embed):
+        size = max(map(len, request.texts), default=0)
+    else:
+        size = 0
+    return size // _MOST_CHARACTERS
+
+
+def _parts(request: Conversation) -> Iterator[Part]:
+    for message in request.messages:
+        for part in message.content:
+            yield part
+            if isinstance(part, ToolResult):
+                yield from part.content
