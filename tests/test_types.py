@@ -194,6 +194,16 @@ def test_the_three_input_counts_add_up_and_an_unknown_one_stays_unknown() -> Non
     assert b'"cache_read_tokens":null' in to_json(unknown)  # said, and not left out
 
 
+def test_a_prompt_that_is_not_split_is_known_as_a_whole_and_stays_so_in_a_sum() -> None:
+    whole = Usage(prompt_tokens=12, output_tokens=4)
+    split = Usage(uncached_input_tokens=1, cache_read_tokens=2, cache_write_tokens=3, output_tokens=5)
+    assert (whole.input_tokens, whole.total_tokens) == (12, 16)
+    assert whole + split == split + whole == Usage(prompt_tokens=18, output_tokens=9)
+    assert (split + split).prompt_tokens is None
+    assert (split + split).input_tokens == 12
+    assert (whole + Usage()).input_tokens is None
+
+
 def test_every_task_has_a_name_and_a_response_of_the_same_name() -> None:
     assert set(tasks()) >= {"chat", "complete", "count_tokens", "embed"}
     for name, task in tasks().items():

@@ -21,6 +21,7 @@ from trivet.errors import (
     UnsupportedError,
 )
 from trivet.types import (
+    Chat,
     ChatResponse,
     Choice,
     Citation,
@@ -33,8 +34,9 @@ from trivet.types import (
     ToolCall,
     Usage,
     assistant,
+    user,
 )
-from trivet.wire import anthropic
+from trivet.wire import Target, anthropic
 
 INCOMING = anthropic.parse(b'{"model": "asked", "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]}')
 USAGE = Usage(
@@ -97,6 +99,19 @@ def test_a_whole_answer_has_every_field_that_the_protocol_has() -> None:
 def test_unknown_counts_are_null_and_never_0() -> None:
     body = json.loads(anthropic.Renderer(INCOMING).whole(response("Hello", usage=Usage())))
     assert set(body["usage"].values()) == {None}
+
+
+def test_a_prompt_that_is_not_split_is_all_input_and_the_caches_counts_are_null() -> None:
+    usage = Usage(prompt_tokens=12, output_tokens=4)
+    body = anthropic.Renderer(INCOMING).whole(response("Hello", usage=usage))
+    told = json.loads(body)["usage"]
+    assert (told["input_tokens"], told["cache_read_input_tokens"], told["cache_creation_input_tokens"]) == (
+        12,
+        None,
+        None,
+    )
+    target = Target(model="m", provider="up", family="anthropic", stream=False)
+    assert anthropic.Reader(Chat(messages=(user("Hi"),)), target).whole(body).usage == usage
 
 
 def test_cache_writes_are_told_by_how_long_they_are_kept() -> None:

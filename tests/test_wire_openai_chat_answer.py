@@ -97,6 +97,8 @@ def test_unknown_usage_is_left_out_and_never_0() -> None:
     assert "usage" not in whole(answer("x", usage=Usage(output_tokens=3)))
     known = Usage(uncached_input_tokens=1, cache_read_tokens=0, cache_write_tokens=0, output_tokens=1)
     assert "completion_tokens_details" not in whole(answer("x", usage=known))["usage"]
+    told = whole(answer("x", usage=Usage(prompt_tokens=12, output_tokens=4)))["usage"]
+    assert told == {"prompt_tokens": 12, "completion_tokens": 4, "total_tokens": 16, "prompt_tokens_details": {}}
 
 
 def test_the_models_own_id_is_used_where_it_has_one_and_else_a_fresh_one() -> None:

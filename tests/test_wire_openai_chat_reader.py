@@ -376,14 +376,21 @@ def test_a_stream_without_done_is_whole_when_its_choices_have_ended() -> None:
         ({"prompt_tokens_details": {"cached_tokens": 5, "cache_write_tokens": 3}}, (4, 5, 3)),
         ({"prompt_cache_hit_tokens": 5, "prompt_cache_miss_tokens": 7}, (7, 5, 0)),  # DeepSeek's
         ({"cached_tokens": 2}, (10, 2, 0)),  # Moonshot's
-        ({}, (12, 0, 0)),
-        ({"prompt_tokens_details": None}, (12, 0, 0)),
+        ({"prompt_tokens_details": {"cached_tokens": 0}}, (12, 0, 0)),  # OpenAI's, where nothing was cached
     ],
 )
 def test_the_prompt_has_three_disjoint_counts(more: dict[str, Any], expected: tuple[int, int, int]) -> None:
     usage = whole({"content": "x"}, usage=USAGE | more).usage
     assert (usage.uncached_input_tokens, usage.cache_read_tokens, usage.cache_write_tokens) == expected
     assert usage.input_tokens == 12
+
+
+@pytest.mark.parametrize("more", [{}, {"prompt_tokens_details": None}, {"prompt_tokens_details": {"audio_tokens": 1}}])
+def test_what_came_from_a_cache_is_unknown_where_a_host_does_not_say(more: dict[str, Any]) -> None:
+    """vLLM keeps prefixes, and tells how much of them it took only with --enable-prompt-tokens-details."""
+    usage = whole({"content": "x"}, usage=USAGE | more).usage
+    assert (usage.uncached_input_tokens, usage.cache_read_tokens, usage.cache_write_tokens) == (None, None, None)
+    assert (usage.input_tokens, usage.total_tokens) == (12, 16)
 
 
 def test_reasoning_and_sound_are_counted_and_what_is_not_told_is_unknown() -> None:

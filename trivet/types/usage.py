@@ -6,7 +6,8 @@ from trivet.types.value import Value
 
 
 class Usage(Value, omit_defaults=False, frozen=True, kw_only=True):
-    """Tokens. The three input counts are disjoint and add up to the prompt; None is unknown, never 0.
+    """Tokens. The three input counts are disjoint and add up to the prompt; None is unknown, never 0. Where a provider
+    tells the prompt's length and not what of it came from a cache, the three are None, and `prompt_tokens` has it.
 
     The rest are parts of these: `cache_write_1h_tokens` of the cache writes (what is kept for an hour, the others being
     kept for five minutes), `audio_input_tokens` of the prompt, `reasoning_tokens` and `audio_output_tokens` of the
@@ -21,19 +22,26 @@ class Usage(Value, omit_defaults=False, frozen=True, kw_only=True):
     cache_write_1h_tokens: int | None = None
     audio_input_tokens: int | None = None
     audio_output_tokens: int | None = None
+    prompt_tokens: int | None = None
 
     @property
     def input_tokens(self) -> int | None:
-        """The whole prompt, or None where one of its three counts is unknown."""
-        return _sum(_sum(self.uncached_input_tokens, self.cache_read_tokens), self.cache_write_tokens)
+        """The whole prompt, or None where it is unknown."""
+        parts = _sum(_sum(self.uncached_input_tokens, self.cache_read_tokens), self.cache_write_tokens)
+        return self.prompt_tokens if parts is None else parts
 
     @property
     def total_tokens(self) -> int | None:
         return _sum(self.input_tokens, self.output_tokens)
 
     def __add__(self, other: Usage) -> Usage:
-        """The sum, in which unknown plus anything stays unknown."""
-        return Usage(**{f: _sum(getattr(self, f), getattr(other, f)) for f in self.__struct_fields__})
+        """The sum, in which unknown plus anything stays unknown: of a split prompt and one that is not, the sum is
+        not."""
+        counts = {f: _sum(getattr(self, f), getattr(other, f)) for f in self.__struct_fields__ if f != "prompt_tokens"}
+        both = Usage(**counts)
+        if both.input_tokens is None and (whole := _sum(self.input_tokens, other.input_tokens)) is not None:
+            return Usage(**counts, prompt_tokens=whole)
+        return both
 
 
 def _sum(a: int | None, b: int | None) -> int | None:

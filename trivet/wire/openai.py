@@ -92,8 +92,9 @@ _CACHED = ("prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens")
 def read_usage(told: Mapping[str, Any] | None) -> Usage:
     """A provider's usage, in the words of chat completions or of responses; what it does not say is None.
 
-    Its count of the prompt includes what was cached. The two cache counts are what is charged differently: where the
-    prompt's is known and one of them is not told, the host charges nothing in that way, and it is 0.
+    Its count of the prompt includes what was cached. The two cache counts are what is charged differently: where one of
+    them is told and the other is not, the host charges nothing in that other way, and it is 0. A host that tells
+    neither may well have cached some (vLLM does, and says so only where it is set to): the prompt is not split then.
     """
     if not told:
         return Usage()
@@ -104,7 +105,7 @@ def read_usage(told: Mapping[str, Any] | None) -> Usage:
     if cached is None:
         cached = _count(told, *_CACHED)
     uncached = None
-    if prompt is not None:
+    if prompt is not None and not (cached is None and written is None):
         cached, written = cached or 0, written or 0
         uncached = max(0, prompt - cached - written)
     reasoning = _count(made, "reasoning_tokens")
@@ -125,6 +126,7 @@ def read_usage(told: Mapping[str, Any] | None) -> Usage:
         reasoning_tokens=reasoning,
         audio_input_tokens=_count(details, "audio_tokens"),
         audio_output_tokens=_count(made, "audio_tokens"),
+        prompt_tokens=prompt if uncached is None else None,
     )
 
 

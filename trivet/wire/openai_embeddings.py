@@ -188,8 +188,11 @@ class Reader:
 
 
 def _usage(told: Any) -> Usage:
-    """There is no output. Voyage tells the total alone, which is the prompt then."""
+    """There is no output, and no cache: a text is not the beginning of another. Voyage tells the total alone, which is
+    the prompt then."""
     usage = read_usage(told if isinstance(told, dict) else None)
-    if usage.uncached_input_tokens is None and isinstance(told, dict):
+    if usage.input_tokens is None and isinstance(told, dict):
         usage = read_usage({"prompt_tokens": told.get("total_tokens")})
+    if usage.prompt_tokens is not None:
+        usage = Usage(uncached_input_tokens=usage.prompt_tokens, cache_read_tokens=0, cache_write_tokens=0)
     return replace(usage, output_tokens=0)

@@ -1,8 +1,8 @@
 """Usage, both ways: three disjoint counts of input, as ours are.
 
-A count that is null is unknown. A provider that leaves the counts of a cache out altogether has none, as Anthropic had
-none once: there they are 0. What a usage says beyond tokens (searches made, the tier it ran on) stands under `EXTRA` in
-the response's `extra`.
+A count that is null is unknown: where both of a cache's are, the input is the whole prompt. A provider that leaves the
+counts of a cache out altogether has none, as Anthropic had none once: there they are 0. What a usage says beyond tokens
+(searches made, the tier it ran on) stands under `EXTRA` in the response's `extra`.
 """
 
 from __future__ import annotations
@@ -24,11 +24,15 @@ _TOKENS = (
 
 
 def read_usage(told: Mapping[str, Any]) -> Usage:
-    cached = 0 if "input_tokens" in told else None
+    absent = 0 if "input_tokens" in told else None
+    input, read = _count(told, "input_tokens"), _count(told, "cache_read_input_tokens", absent)
+    written = _count(told, "cache_creation_input_tokens", absent)
+    split = not (read is None and written is None)
     return Usage(
-        uncached_input_tokens=_count(told, "input_tokens"),
-        cache_read_tokens=_count(told, "cache_read_input_tokens", cached),
-        cache_write_tokens=_count(told, "cache_creation_input_tokens", cached),
+        uncached_input_tokens=input if split else None,
+        prompt_tokens=None if split else input,
+        cache_read_tokens=read,
+        cache_write_tokens=written,
         cache_write_1h_tokens=_count(told.get("cache_creation"), "ephemeral_1h_input_tokens"),
         output_tokens=_count(told, "output_tokens"),
         reasoning_tokens=_count(told.get("output_tokens_details"), "thinking_tokens"),
@@ -44,7 +48,7 @@ def write_usage(usage: Usage, extra: Extra, *, stream: bool = False) -> dict[str
     """A message's usage, or that of a stream's end, which has fewer fields. `extra` is the response's."""
     thinking, beyond = usage.reasoning_tokens, extra.get(EXTRA, {})
     told = {
-        "input_tokens": usage.uncached_input_tokens,
+        "input_tokens": usage.input_tokens if usage.uncached_input_tokens is None else usage.uncached_input_tokens,
         "cache_creation_input_tokens": usage.cache_write_tokens,
         "cache_read_input_tokens": usage.cache_read_tokens,
         "output_tokens": usage.output_tokens,
