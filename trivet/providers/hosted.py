@@ -161,6 +161,8 @@ class Hosted(Provider):
 class HostedModel(Model):
     """One model of a host, by the name that the host has for it."""
 
+    takes_prompts = True  # several, and token ids: whoever has completions here speaks OpenAI's
+
     def __init__(self, provider: Hosted, name: str) -> None:
         self.provider = provider
         self.name = name

@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
 import msgspec
 
 from trivet import wire
+from trivet.adapt.several import Several
 from trivet.errors import OverloadedError, ProviderError, RequestError, TransportError, TrivetError
 from trivet.model import Model
 from trivet.server import listings
 from trivet.server.ahead import Ahead
 from trivet.server.exchange import ClientLeft, Exchange, Receive, Scope, Send
 from trivet.server.security import Keys, check_json, check_origin
-from trivet.types import Context, Done, Event, Request, Source, Start, replace, task_name
+from trivet.types import Complete, Context, Done, Event, Request, Source, Start, replace, task_name
 from trivet.wire import (
     Incoming,
     anthropic,
@@ -203,6 +204,8 @@ class App:
         context = Context(id=exchange.id, key=exchange.key, headers=_forwarded(exchange))
         request = replace(incoming.request, context=context)
         model = self.runtime.model(request.model, paths=False, task=task_name(request))
+        if isinstance(request, Complete) and not getattr(listings.bottom(model), "takes_prompts", False):
+            model = Several(model)
         if incoming.stream:
             exchange.ending = renderer.failure
             exchange.array = JsonArray() if _is_array(protocol) else None

@@ -40,7 +40,9 @@ class Renderer:
         self._with_usage = incoming.stream_usage
         self._begun = False
         # Offsets of tokens count from the start of the prompt, in characters, whether it is echoed or not.
-        self._start = len(incoming.request.prompt)
+        told = incoming.request.extra.get("prompt", [incoming.request.prompt])
+        self._prompts = [len(prompt) if isinstance(prompt, str) else 0 for prompt in told]
+        self._n = incoming.request.sampling.n
         self._lengths: dict[int, int] = {}  # of the text so far, per choice of a stream
 
     def whole(self, response: Response) -> bytes:
@@ -48,7 +50,7 @@ class Renderer:
         assert isinstance(response, CompleteResponse)
         self._begin(response.model, response.id)
         choices = [
-            {"index": i, "text": c.text, "logprobs": _logprobs(c.logprobs, self._start), **_ending(c)}
+            {"index": i, "text": c.text, "logprobs": _logprobs(c.logprobs, self._start(i)), **_ending(c)}
             for i, c in enumerate(response.choices)
         ]
         body = self._body(choices, response.extra)
@@ -69,6 +71,10 @@ class Renderer:
         """An error event, which clients raise, and no `[DONE]`."""
         return sse.event(openai_errors.error(error))
 
+    def _start(self, choice: int) -> int:
+        """Where the text of a choice starts: each prompt has `n` of them."""
+        return self._prompts[min(choice // self._n, len(self._prompts) - 1)]
+
     def _begin(self, model: str, id: str | None) -> None:
         """Fixes id and model: all chunks of a stream have the same."""
         if not self._begun:
@@ -78,7 +84,7 @@ class Renderer:
         self._begun = True
         before = self._lengths.get(event.choice, 0)
         self._lengths[event.choice] = before + len(event.text)
-        logprobs = _logprobs(event.logprobs, self._start + before)
+        logprobs = _logprobs(event.logprobs, self._start(event.choice) + before)
         return self._chunk({"index": event.choice, "text": event.text, "logprobs": logprobs, "finish_reason": None})
 
     def _end(self, response: Response) -> bytes:

@@ -1,12 +1,13 @@
 """A client's request.
 
-One prompt, as text: several at once, and token ids, are refused. `max_tokens` is 16 where the client says nothing, as
-the protocol has it. `echo`, and a `best_of` that is more than `n`, are for a host that has them.
+Several prompts, and those of token ids, are in the `extra` of a request whose own `prompt` is empty: for a host that
+has them; for other models, `trivet.adapt.several` makes one request of each text. `max_tokens` is 16 where the client
+says nothing, as the protocol has it. `echo`, and a `best_of` that is more than `n`, are for a host that has them.
 """
 
 from __future__ import annotations
 
-from trivet.errors import RequestError, UnsupportedError
+from trivet.errors import RequestError
 from trivet.types import Complete, Source
 from trivet.wire import Incoming
 from trivet.wire.fields import Fields, drop_defaults, read_object
@@ -30,25 +31,34 @@ def parse(body: bytes) -> Incoming:
         if best_of < sampling.n:
             raise RequestError(f"best_of is {best_of}, must be at least n, which is {sampling.n}", field="best_of")
         more["best_of"] = best_of
+    prompt, other = _prompt(data)
     request = Complete(
         model=data.need("model", str),
-        prompt=_prompt(data),
+        prompt=prompt,
         suffix=data.take("suffix", str),
         sampling=sampling,
         source=Source(protocol=PROTOCOL, body=body),
-        extra=data.rest() | more,  # last: what nothing above has taken
+        extra=data.rest() | more | other,  # last: what nothing above has taken
     )
     return Incoming(request=request, stream=stream, stream_usage=stream_usage)
 
 
-def _prompt(data: Fields) -> str:
+def _prompt(data: Fields) -> tuple[str, dict[str, object]]:
+    """The one text, or what else it is, for `extra`."""
     value = data.left.get("prompt")
-    if isinstance(value, list):
-        if len(value) == 1 and isinstance(value[0], str):
-            del data.left["prompt"]
-            return value[0]
-        if value and all(isinstance(v, str) for v in value):
-            raise UnsupportedError(f"prompt has {len(value)} prompts: send one request for each", field="prompt")
-        if value:
-            raise UnsupportedError("prompt is made of token ids: send it as text", field="prompt")
-    return data.need("prompt", str)
+    if not isinstance(value, list) or not value:
+        return data.need("prompt", str), {}
+    del data.left["prompt"]
+    if all(isinstance(v, str) for v in value):
+        return (value[0], {}) if len(value) == 1 else ("", {"prompt": value})
+    if _are_tokens(value) or all(isinstance(v, list) and v and _are_tokens(v) for v in value):
+        return "", {"prompt": value}
+    raise RequestError(
+        "prompt is a list of neither texts nor token ids: send a text, a list of texts, of token ids, or of lists of "
+        "these",
+        field="prompt",
+    )
+
+
+def _are_tokens(value: list[object]) -> bool:
+    return all(isinstance(v, int) and not isinstance(v, bool) and v >= 0 for v in value)
