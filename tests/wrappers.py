@@ -6,12 +6,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from trivet.adapt.prompt import Prompt
+from trivet.adapt.several import Several
 from trivet.model import Model, Wrapper
 from trivet.types import Chat, Complete, CountTokens, Embed, Request, user
 
 WRAPPERS: dict[str, Callable[[Model], Model]] = {
     "plain": Wrapper,
     "prompt": lambda inner: Prompt(inner, "You are terse."),
+    "several": Several,
     "two prompts": lambda inner: Prompt(Prompt(inner, "inner"), "outer"),
 }
 
