@@ -5,16 +5,31 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from trivet.adapt.breaker import Breaker
+from trivet.adapt.build import routed
 from trivet.adapt.prompt import Prompt
+from trivet.adapt.retry import Retry
+from trivet.adapt.route import Route, Target
+from trivet.adapt.settings import RouteSettings
 from trivet.adapt.several import Several
+from trivet.adapt.timeouts import Timeouts
 from trivet.model import Model, Wrapper
 from trivet.types import Chat, Complete, CountTokens, Embed, Request, user
+
+ALL = RouteSettings(policy="weighted", sticky=True, retries=0, hedge_s=60, first_content_s=60, gap_s=60, total_s=60)
 
 WRAPPERS: dict[str, Callable[[Model], Model]] = {
     "plain": Wrapper,
     "prompt": lambda inner: Prompt(inner, "You are terse."),
     "several": Several,
     "two prompts": lambda inner: Prompt(Prompt(inner, "inner"), "outer"),
+    "retry": lambda inner: Retry(inner, patience_s=0),
+    "breaker": Breaker,
+    "timeouts": lambda inner: Timeouts(inner, first_content_s=60, gap_s=60, total_s=60),
+    "route": lambda inner: Route([Target(inner)], name="route"),
+    "hedged route": lambda inner: Route([Target(inner)], name="route", hedge_s=60),
+    "all of a route": lambda inner: routed("all", [inner], ALL),
+    "a route of a route": lambda inner: routed("outer", [routed("inner", [inner], ALL)], RouteSettings()),
 }
 
 REQUESTS: dict[str, Request] = {

@@ -5,7 +5,8 @@
     [server]                host, port, keys, max_body_mb, grace_s
     [local]                 embedded models: `trivet.local.settings.LocalSettings`
     [providers.NAME]        hosts, and accounts at them: `trivet.providers.settings.ProviderSettings`
-    [models.NAME]           use = ["one name"], or base = "name" with system = "..."
+    [models.NAME]           use = ["names", "in order"], or base = "name" with system = "..."
+    [models.NAME.route]     how those names are asked: `trivet.adapt.settings.RouteSettings`
 
 A secret may be `env:NAME`: the value of that environment variable. Paths count from the file.
 """
@@ -21,6 +22,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from trivet.adapt.settings import RouteSettings
 from trivet.errors import ConfigError
 from trivet.local.settings import LocalSettings
 from trivet.providers.settings import ProviderSettings
@@ -43,7 +45,7 @@ FILE = "trivet.toml"
 
 # Keys of the design that no version has yet: a user who read ahead is told so, and not that they are typos.
 LATER_TABLES = ("auto", "budgets", "evals", "indexes", "keys", "ledger", "mcp", "tools")
-LATER_MODEL_KEYS = ("adapter", "budget", "cache", "choose", "eval", "index", "retry", "route", "tools")
+LATER_MODEL_KEYS = ("adapter", "budget", "cache", "choose", "eval", "index", "retry", "tools")
 
 
 class Secret(str):
@@ -86,20 +88,28 @@ class ServerSettings(Value, frozen=True, kw_only=True):
 
 
 class ModelSettings(Value, frozen=True, kw_only=True):
-    """A name for a model. `use` are names in order of preference (one now, an alias; a string is a list of one).
-    `base` is the one name that the rest of the table adapts: `system` is put in front of every conversation."""
+    """A name for a model. `use` are names in order of preference: one is an alias (and may be a string), several are
+    asked as `route` says. `base` is the one name that the rest of the table adapts: `system` is put in front of every
+    conversation."""
 
     use: tuple[str, ...] | str = ()
     base: str | None = None
     system: str | None = None
+    route: RouteSettings | None = None
 
     def __post_init__(self) -> None:
         if self.use and self.base:
             raise ValueError("has both use and base: use names models in order, base the one that the table adapts")
         if not self.use and not self.base:
             raise ValueError('names no model: give use = ["a name"], or base = "a name" and what adapts it')
-        if len(self.names) > 1:
-            raise ValueError("use has more than one name: fallback chains are not there yet, name one model")
+        if len(set(self.names)) < len(self.names):
+            raise ValueError("use has a name twice: `retries` under route asks the same model again")
+        if self.route is not None and self.base:
+            raise ValueError("route is for the names of use: give the route a name of its own, and make that the base")
+        if self.route is not None and self.route.weights and len(self.route.weights) != len(self.names):
+            raise ValueError(
+                f"route has {len(self.route.weights)} weights, and use {len(self.names)} names: each has one"
+            )
         if any(not name for name in self.names):
             raise ValueError("use has an empty name")
         if self.system is not None and not self.base:
@@ -114,6 +124,11 @@ class ModelSettings(Value, frozen=True, kw_only=True):
             return (self.base,)
         return (self.use,) if isinstance(self.use, str) else self.use
 
+    @property
+    def routes(self) -> RouteSettings | None:
+        """How its names are asked; None for an alias, which asks nothing of its own."""
+        return self.route or (RouteSettings() if len(self.names) > 1 else None)
+
 
 class Config(Value, frozen=True, kw_only=True):
     """All of trivet.toml; `path` is the file, None where there is none. Raises ConfigError for a cycle of names."""
@@ -126,15 +141,16 @@ class Config(Value, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         for name in self.models:
-            self._refuse_cycle(name)
+            self._refuse_cycle((name,))
 
-    def _refuse_cycle(self, name: str) -> None:
-        trail = [name]
-        while trail[-1] in self.models:
-            trail.append(self.models[trail[-1]].names[0])
-            if trail[-1] in trail[:-1]:
-                cycle = " -> ".join(trail[trail.index(trail[-1]) :])
-                raise ConfigError(f"{self.where(f'models.{trail[-1]}')} stands on itself: {cycle}. Break the cycle.")
+    def _refuse_cycle(self, trail: tuple[str, ...]) -> None:
+        """`trail` are names of which each stands on the next."""
+        for name in self.models[trail[-1]].names:
+            if name in trail:
+                cycle = " -> ".join((*trail[trail.index(name) :], name))
+                raise ConfigError(f"{self.where(f'models.{name}')} stands on itself: {cycle}. Break the cycle.")
+            if name in self.models:
+                self._refuse_cycle((*trail, name))
 
     def where(self, table: str) -> str:
         """`trivet.toml: [models.smart]`, for messages."""
@@ -275,6 +291,9 @@ def _provider(name: str, table: Any, at: _Place) -> ProviderSettings:
 
 
 def _model(table: Any, at: _Place) -> ModelSettings:
+    if isinstance(table, dict) and "route" in table:
+        route = _settings(table["route"], RouteSettings, at.table(f"{at.name}.route"))
+        table = {**table, "route": msgspec.to_builtins(route)}
     settings = _settings(table, ModelSettings, at, LATER_MODEL_KEYS)
     return replace(settings, use=settings.names) if settings.use else settings
 

@@ -210,12 +210,19 @@ class Runtime:
 
     def _configured(self, name: str) -> Model:
         settings = self.config.models[name]
+        where = self.config.where(f"models.{name}")
         try:
-            inner = self.model(settings.names[0])
+            inners = [self.model(each) for each in settings.names]
         except RequestError as error:
-            key = "base" if settings.base else "use"
-            raise ConfigError(f"{self.config.where(f'models.{name}')} {key}: {error}") from None
-        return Prompt(inner, settings.system) if settings.system else inner
+            raise ConfigError(f"{where} {'base' if settings.base else 'use'}: {error}") from None
+        if settings.routes is not None:
+            from trivet.adapt.build import routed  # which brings asyncio
+
+            try:
+                return routed(name, inners, settings.routes)
+            except ConfigError as error:
+                raise ConfigError(f"{where} use: {error}") from None
+        return Prompt(inners[0], settings.system) if settings.system else inners[0]
 
     def _made(self, name: str) -> Provider | None:
         settings = self.config.providers.get(name)

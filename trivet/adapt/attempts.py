@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 from trivet.errors import ConfigError, TransportError, TrivetError
 from trivet.model import Model
@@ -83,9 +83,9 @@ def beneath(model: Model) -> Iterator[Model]:
             yield from beneath(below)
 
 
-def refuse(inner: Model, kind: type[Model], why: str) -> None:
-    """Raises `ConfigError` where there is a wrapper of this kind beneath one that cannot stand on it."""
-    found = next((model for model in beneath(inner) if isinstance(model, kind)), None)
+def refuse(inner: Model, wrong: Callable[[Model], bool], why: str) -> None:
+    """Raises `ConfigError` where what a wrapper is to stand on has something that it cannot stand on."""
+    found = next((model for model in beneath(inner) if wrong(model)), None)
     if found is not None:
         raise ConfigError(f"{found.about.name}: {why}")
 

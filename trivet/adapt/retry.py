@@ -30,7 +30,10 @@ class Retry(Wrapper):
     def __init__(
         self, inner: Model, *, retries: int = 2, base_s: float = 0.5, most_s: float = 8, patience_s: float = 30
     ) -> None:
-        refuse(inner, Retry, "it asks again already, and retries in retries multiply: take retries out of one of them")
+        again = "it asks again already, and retries in retries multiply: take them out of one of the two"
+        refuse(inner, lambda model: isinstance(model, Retry), again)
+        bounded = "its time for everything (total_s) would count anew for each retry: put it around the retries"
+        refuse(inner, lambda model: getattr(model, "total_s", None) is not None, bounded)
         super().__init__(inner)
         self.retries, self.base_s, self.most_s, self.patience_s = retries, base_s, most_s, patience_s
 

@@ -51,10 +51,11 @@ class Timeouts(Wrapper):
                         return
                     except TimeoutError:
                         raise self._late(answered, until == deadline_s, now() - began) from None
+                    came = now()
                     yield event
                     answered = answered or event.content or isinstance(event, Done)
-                    if answered:
-                        until = min(deadline_s or inf, now() + (self.gap_s or inf))
+                    patience = self.gap_s or inf if answered else until - came
+                    until = min(deadline_s or inf, now() + patience)
 
     def _late(self, answered: bool, in_all: bool, took_s: float) -> TransportError:
         if in_all:
