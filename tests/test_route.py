@@ -409,11 +409,11 @@ async def test_an_open_breaker_is_skipped_at_once_and_said_so() -> None:
 def test_a_wrong_order_is_refused_with_the_reason() -> None:
     with pytest.raises(ConfigError, match="a/1: it asks again already, and retries in retries multiply"):
         Retry(Timeouts(Retry(fake("a/1"))))
-    with pytest.raises(ConfigError, match="a/1: its time for everything .* count anew for each retry"):
+    with pytest.raises(ConfigError, match=r"a/1: its time for everything .* count anew for each retry"):
         Retry(Timeouts(fake("a/1"), total_s=5))
     with pytest.raises(ConfigError, match="b/2: it has a breaker already"):
         Breaker(Retry(Breaker(fake("b/2"))))
-    with pytest.raises(ConfigError, match="smart: it stands for several models, .* opens for all of them"):
+    with pytest.raises(ConfigError, match=r"smart: it stands for several models, .* opens for all of them"):
         Breaker(Retry(route(fake("a/1"), fake("b/2"))))
 
 

@@ -37,11 +37,8 @@ class Breaker(Wrapper):
         self, inner: Model, *, window: int = 20, least: int = 5, rate: float = 0.5, cool_s: float = 15
     ) -> None:
         refuse(inner, lambda model: isinstance(model, Breaker), "it has a breaker already: take one of the two out")
-        refuse(
-            inner,
-            lambda model: len(getattr(model, "inners", ())) > 1,
-            "it stands for several models, and a breaker around them opens for all of them: give each its own",
-        )
+        several = "it stands for several models, and a breaker around them opens for all of them: give each its own"
+        refuse(inner, lambda model: len(getattr(model, "inners", ())) > 1, several)
         super().__init__(inner)
         self.least, self.rate, self.cool_s = least, rate, cool_s
         self._failures: deque[bool] = deque(maxlen=window)
