@@ -227,7 +227,7 @@ def test_errors_of_the_model_arrive_as_they_are() -> None:
 def test_the_sampling_arguments_are_those_of_sampling_and_the_options_those_of_chat() -> None:
     sampling, chat = set(trivet.Sampling.__struct_fields__), set(trivet.Chat.__struct_fields__)
     assert set(trivet.SamplingOptions.__annotations__) == sampling
-    arguments = set(inspect.signature(trivet.chat).parameters)
+    arguments = set(inspect.signature(trivet.count_tokens).parameters)
     assert set(trivet.ChatOptions.__annotations__) - sampling == chat - arguments - {"sampling", "context", "source"}
 
 
@@ -577,13 +577,34 @@ def test_a_model_that_is_none_is_refused_and_the_default_does_not_answer(
         ask("Hi", model=model)
 
 
+def test_map_and_count_tokens_take_no_more_than_they_say() -> None:
+    with pytest.raises(TypeError, match=r"map\(\) has no argument 'tools'"):
+        trivet.map(["a"], model=Fake(), tools=[])  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match=r"count_tokens\(\) has no argument 'temperature'"):
+        trivet.count_tokens("a", model=Fake(), temperature=0)  # type: ignore[call-arg]
+
+
 def test_map_refuses_a_single_string() -> None:
     with pytest.raises(TypeError, match="this is one string"):
         trivet.map("Hi")
 
 
 def test_signatures_are_there_for_editors() -> None:
-    assert list(inspect.signature(trivet.chat).parameters) == [
-        "messages", "model", "system", "attach", "tools", "tool_choice", "output", "into", "reasoning", "config",
-        "options",
-    ]  # fmt: skip
+    """Of help() and of notebooks: each option by its name."""
+    sampling, chat = list(trivet.SamplingOptions.__annotations__), list(trivet.ChatOptions.__annotations__)
+    conversation = ["system", "attach", "tools", "tool_choice", "reasoning"]
+    for function, own, options in [
+        (trivet.chat, ["messages", "model", "output", "into", "config"], conversation + chat),
+        (trivet.stream, ["messages", "model", "output", "config"], conversation + chat),
+        (trivet.count_tokens, ["messages", "model", "output", "config"], conversation),
+        (trivet.complete, ["prompt", "suffix", "model", "config"], sampling),
+        (trivet.map, ["requests", "concurrency", "model", "system", "progress", "config"], chat),
+    ]:
+        parameters = inspect.signature(function).parameters
+        assert sorted(parameters) == sorted(own + options), function.__name__
+        assert all(p.kind is p.KEYWORD_ONLY and p.default is not p.empty for p in list(parameters.values())[1:])
+    parameters = inspect.signature(trivet.chat).parameters
+    assert {name: parameters[name].default for name in sampling} == {
+        name: getattr(trivet.Sampling(), name) for name in sampling
+    }
+    assert str(parameters["temperature"]) == "temperature: 'float | None' = None"

@@ -15,14 +15,15 @@ from typing import Any, TypeVar, Unpack, cast, overload
 
 from trivet import functions
 from trivet.arguments import (
-    Attach,
+    AskOptions,
     ChatOptions,
+    ConversationOptions,
     Prompting,
     SamplingOptions,
-    Tools,
     chat_request,
     map_request,
     sampling,
+    spelled_out,
 )
 from trivet.config import Config
 from trivet.errors import RequestError, TrivetError
@@ -40,11 +41,9 @@ from trivet.types import (
     EmbedResponse,
     Event,
     Output,
-    Reasoning,
     Request,
     Response,
     ToolCall,
-    ToolChoice,
     ToolResult,
     check,
     replace,
@@ -62,15 +61,10 @@ def chat(
     messages: Prompting,
     *,
     model: str | Model | None = None,
-    system: str | None = None,
-    attach: Attach = (),
-    tools: Tools = (),
-    tool_choice: ToolChoice | str | None = None,
     output: Output | Mapping[str, Any] | None = None,
     into: None = None,
-    reasoning: Reasoning | str | int | None = None,
     config: ConfigLike | None = None,
-    **options: Unpack[ChatOptions],
+    **options: Unpack[AskOptions],
 ) -> ChatResponse: ...
 
 
@@ -79,14 +73,9 @@ def chat(
     messages: Prompting,
     *,
     model: str | Model | None = None,
-    system: str | None = None,
-    attach: Attach = (),
-    tools: Tools = (),
-    tool_choice: ToolChoice | str | None = None,
     into: type[T],
-    reasoning: Reasoning | str | int | None = None,
     config: ConfigLike | None = None,
-    **options: Unpack[ChatOptions],
+    **options: Unpack[AskOptions],
 ) -> Answer[T]: ...
 
 
@@ -95,30 +84,21 @@ def chat(  # a type that is no class: int | None, Literal["a", "b"]
     messages: Prompting,
     *,
     model: str | Model | None = None,
-    system: str | None = None,
-    attach: Attach = (),
-    tools: Tools = (),
-    tool_choice: ToolChoice | str | None = None,
     into: Any,
-    reasoning: Reasoning | str | int | None = None,
     config: ConfigLike | None = None,
-    **options: Unpack[ChatOptions],
+    **options: Unpack[AskOptions],
 ) -> Answer[Any]: ...
 
 
+@spelled_out(AskOptions)
 def chat(
     messages: Prompting,
     *,
     model: str | Model | None = None,
-    system: str | None = None,
-    attach: Attach = (),
-    tools: Tools = (),
-    tool_choice: ToolChoice | str | None = None,
     output: Output | Mapping[str, Any] | None = None,
     into: Any = None,
-    reasoning: Reasoning | str | int | None = None,
     config: ConfigLike | None = None,
-    **options: Unpack[ChatOptions],
+    **options: Unpack[AskOptions],
 ) -> ChatResponse:
     """Answers a question or a conversation. ::
 
@@ -127,59 +107,36 @@ def chat(
         trivet.chat("What is this?", attach="photo.jpg").text
         trivet.chat("Who wrote Faust, and when?", into=Book).value
 
-    `attach`: paths, URLs or bytes of images, audio and documents, put before the last message's text. `tools`: `Tool`
-    values, and functions (see `trivet.functions`). `tool_choice`: a `ToolChoice`, "auto", "none", "required" or the
-    name of a tool. `output`: an `Output`, or the JSON Schema that the answer must have. `into`: in place of it, a type
-    (dataclass, msgspec struct, TypedDict, pydantic model, list[int], …) that the answer's `value` then has; a model
-    that cannot hold its schema is told it, and one whose answer does not fit is asked once more, which `notes` say.
-    `reasoning`: a `Reasoning`, an effort ("low", "high", …) or a budget in tokens. Options: those of `Sampling`, and
-    `user`, `cache_key`, `service_tier` and `extra` (fields in the provider's own words) of `Chat`.
+    `system`: the system prompt. `attach`: paths, URLs or bytes of images, audio and documents, put before the last
+    message's text. `tools`: `Tool` values, and functions (see `trivet.functions`). `tool_choice`: a `ToolChoice`,
+    "auto", "none", "required" or the name of a tool. `output`: an `Output`, or the JSON Schema that the answer must
+    have. `into`: in place of it, a type (dataclass, msgspec struct, TypedDict, pydantic model, list[int], …) that the
+    answer's `value` then has; a model that cannot hold its schema is told it, and one whose answer does not fit is
+    asked once more, which `notes` say. `reasoning`: a `Reasoning`, an effort ("low", "high", …) or a budget in tokens.
+    The others are those of `Sampling`, and `user`, `cache_key`, `service_tier` and `extra` (fields in the provider's
+    own words) of `Chat`.
     """
-    request = chat_request(
-        "chat",
-        messages,
-        system,
-        options,
-        attached=attach,
-        tools=tools,
-        tool_choice=tool_choice,
-        output=output,
-        reasoning=reasoning,
-    )
+    request = chat_request("chat", messages, options, output)
     if into is None:
         return cast(ChatResponse, _call(request, model, config))
     over = bridge()
     return over.run(lambda: ask(lambda each: _answer(over, each, model, config), request, into))
 
 
+@spelled_out(AskOptions)
 def stream(
     messages: Prompting,
     *,
     model: str | Model | None = None,
-    system: str | None = None,
-    attach: Attach = (),
-    tools: Tools = (),
-    tool_choice: ToolChoice | str | None = None,
     output: Output | Mapping[str, Any] | None = None,
-    reasoning: Reasoning | str | int | None = None,
     config: ConfigLike | None = None,
-    **options: Unpack[ChatOptions],
+    **options: Unpack[AskOptions],
 ) -> Stream:
     """The same as `chat`, piece by piece: iterate over it for strings, then take its `response`.
 
     The request is under way at once; leaving the loop, or `close()`, cancels it.
     """
-    request = chat_request(
-        "stream",
-        messages,
-        system,
-        options,
-        attached=attach,
-        tools=tools,
-        tool_choice=tool_choice,
-        output=output,
-        reasoning=reasoning,
-    )
+    request = chat_request("stream", messages, options, output)
     if request.sampling.n > 1:
         raise RequestError(f"stream gives one answer, and n is {request.sampling.n}: use trivet.chat", field="n")
     over = bridge()
@@ -195,6 +152,7 @@ def run_tool(call: ToolCall, tools: Iterable[functions.Function]) -> ToolResult:
     return bridge().run(lambda: functions.run(call, tools))
 
 
+@spelled_out(SamplingOptions)
 def complete(
     prompt: str,
     *,
@@ -220,34 +178,22 @@ def embed(
     return cast(EmbedResponse, _call(request, model, config))
 
 
+@spelled_out(ConversationOptions)
 def count_tokens(
     messages: Prompting,
     *,
     model: str | Model | None = None,
-    system: str | None = None,
-    attach: Attach = (),
-    tools: Tools = (),
-    tool_choice: ToolChoice | str | None = None,
     output: Output | Mapping[str, Any] | None = None,
-    reasoning: Reasoning | str | int | None = None,
     config: ConfigLike | None = None,
+    **options: Unpack[ConversationOptions],
 ) -> CountTokensResponse:
     """How many tokens a `chat` of the same arguments would have as its prompt: `.input_tokens`."""
-    whole = chat_request(
-        "count_tokens",
-        messages,
-        system,
-        {},
-        attached=attach,
-        tools=tools,
-        tool_choice=tool_choice,
-        output=output,
-        reasoning=reasoning,
-    )
+    whole = chat_request("count_tokens", messages, options, output, takes=ConversationOptions)
     fields = {name: getattr(whole, name) for name in Conversation.__struct_fields__}
     return cast(CountTokensResponse, _call(CountTokens(**fields), model, config))
 
 
+@spelled_out(ChatOptions)
 def map(
     requests: Iterable[str | Request],
     *,

@@ -3,10 +3,11 @@ any Python function would raise it; RequestError for a wrong value."""
 
 from __future__ import annotations
 
+import inspect
 import os
 import typing
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypedDict, cast
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypedDict, TypeVar, cast
 
 from trivet import attach, functions
 from trivet.config import nearest
@@ -31,8 +32,21 @@ from trivet.types import (
     user,
 )
 
-__all__ = ["Attach", "ChatOptions", "Prompting", "SamplingOptions", "Tools", "chat_request", "map_request", "sampling"]
+__all__ = [
+    "AskOptions",
+    "Attach",
+    "ChatOptions",
+    "ConversationOptions",
+    "Prompting",
+    "SamplingOptions",
+    "Tools",
+    "chat_request",
+    "map_request",
+    "sampling",
+    "spelled_out",
+]
 
+F = TypeVar("F", bound=Callable[..., Any])
 Prompting = str | Text | Image | Audio | Document | Message | Sequence[Message]
 Tools = Iterable[Tool | functions.Function]
 _One = str | os.PathLike[str] | bytes | Image | Audio | Document
@@ -65,33 +79,62 @@ class ChatOptions(SamplingOptions, total=False):
     extra: Mapping[str, Any]
 
 
+class ConversationOptions(TypedDict, total=False):
+    """What may be said of a conversation beside its messages; `trivet.chat` tells what each is."""
+
+    system: str | None
+    attach: Attach
+    tools: Tools
+    tool_choice: ToolChoice | str | None
+    reasoning: Reasoning | str | int | None
+
+
+class AskOptions(ConversationOptions, ChatOptions, total=False):
+    """All that a chat may be asked with, but for its output."""
+
+
+_DEFAULTS: Mapping[str, Any] = {"attach": (), "tools": (), "stop": (), "n": 1, "extra": {}}  # the others' is None
+
+
+def spelled_out(options: type) -> Callable[[F], F]:
+    """Gives a function the names in `options`, a TypedDict, in the place of its `**options`: for `help` and notebooks,
+    which see no further than the signature."""
+
+    def spell(function: F) -> F:
+        own = inspect.signature(function)
+        parameters = [p for p in own.parameters.values() if p.kind is not p.VAR_KEYWORD]
+        for name, kind in options.__annotations__.items():
+            told = getattr(kind, "__forward_arg__", kind)
+            default = _DEFAULTS.get(name)
+            parameters.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=told))
+        function.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
+        return function
+
+    return spell
+
+
 def chat_request(
     function: str,
     messages: Prompting,
-    system: str | None,
     options: Mapping[str, Any],
-    *,
-    attached: Attach = (),
-    tools: Tools = (),
-    tool_choice: ToolChoice | str | None = None,
     output: Output | Mapping[str, Any] | None = None,
-    reasoning: Reasoning | str | int | None = None,
+    *,
+    takes: type = AskOptions,
 ) -> Chat:
-    """`function` is the name of the caller, for its errors."""
-    _known(function, options, (*Sampling.__struct_fields__, *_LABELS))
-    labels = {name: options[name] for name in _LABELS if name in options}
-    turns = _with(_messages(messages), _parts(attached))
-    if system is not None:
+    """`function` is the name of the caller, for its errors, and `takes` the TypedDict of its `options`."""
+    _known(function, options, tuple(takes.__annotations__))
+    turns = _with(_messages(messages), _parts(options.get("attach", ())))
+    if (system := options.get("system")) is not None:
         turns = (Message(role="system", content=(Text(text=system),)), *turns)
     return check(
         Chat(
             messages=turns,
-            tools=_tools(tools),
-            tool_choice=_tool_choice(tool_choice),
+            tools=_tools(options.get("tools", ())),
+            tool_choice=_tool_choice(options.get("tool_choice")),
             output=Output(schema=output) if isinstance(output, Mapping) else output,
-            reasoning=_reasoning(reasoning),
-            sampling=sampling(function, {k: v for k, v in options.items() if k not in _LABELS}),
-            **labels,
+            reasoning=_reasoning(options.get("reasoning")),
+            sampling=sampling(function, {k: v for k, v in options.items() if k in SamplingOptions.__annotations__}),
+            **{name: options[name] for name in _LABELS if name in options},
         )
     )
 
@@ -99,14 +142,15 @@ def chat_request(
 def map_request(item: object, i: int, system: str | None, options: Mapping[str, Any]) -> Request:
     """The `i`-th of `trivet.map`'s requests."""
     if isinstance(item, str):
-        return chat_request("map", item, system, options)
+        _known("map", options, tuple(ChatOptions.__annotations__))
+        return chat_request("map", item, {**options, "system": system})
     if isinstance(item, Request):
         return item
     raise TypeError(f"requests are strings and values such as trivet.Chat(...), and [{i}] is {type(item).__name__}")
 
 
 def sampling(function: str, given: Mapping[str, Any]) -> Sampling:
-    _known(function, given, Sampling.__struct_fields__)
+    _known(function, given, tuple(SamplingOptions.__annotations__))
     options = dict(given)
     stop = options.get("stop", ())
     options["stop"] = (stop,) if isinstance(stop, str) else tuple(stop or ())
