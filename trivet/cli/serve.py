@@ -24,7 +24,13 @@ def add(subparsers: Any) -> None:
         help="a key that clients must send, beside those in trivet.toml; env:NAME takes it from a variable, out of "
         "sight of other users of the machine",
     )
-    parser.add_argument("--log", action="store_true", help="one line for each request, on standard error")
+    parser.add_argument(
+        "--log",
+        nargs="?",
+        const="text",
+        choices=("text", "json"),
+        help="one line for each request, with who was asked for the answer, on standard error: as text, or as JSON",
+    )
     parser.set_defaults(run=run)
 
 

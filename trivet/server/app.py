@@ -18,13 +18,13 @@ import msgspec
 
 from trivet import wire
 from trivet.adapt.several import Several
-from trivet.errors import OverloadedError, ProviderError, RequestError, TransportError, TrivetError
+from trivet.errors import OverloadedError, RequestError, TransportError, TrivetError
 from trivet.model import Model
-from trivet.server import listings
+from trivet.server import listings, told
 from trivet.server.ahead import Ahead
 from trivet.server.exchange import ClientLeft, Exchange, Receive, Scope, Send
 from trivet.server.security import Keys, check_json, check_origin
-from trivet.types import Complete, Context, Done, Event, Request, Source, Start, replace, task_name
+from trivet.types import Attempt, Complete, Context, Done, Event, Request, Source, Start, replace, task_name
 from trivet.wire import (
     Incoming,
     anthropic,
@@ -90,11 +90,11 @@ def app(
     keys: Sequence[str] = (),
     max_body_mb: float = 32,
     loopback: bool = True,
-    access_log: Callable[[str], None] | None = None,
+    access_log: Callable[[Exchange], None] | None = None,
 ) -> App:
     """An ASGI application in front of `runtime`, which whoever made it closes.
 
-    `loopback` says that it is bound to a loopback address. `access_log` gets a line for each request that is over."""
+    `loopback` says that it is bound to a loopback address. `access_log` gets each request that is over."""
     return App(runtime, Keys(keys), int(max_body_mb * 1e6), loopback, access_log)
 
 
@@ -103,7 +103,7 @@ class App:
     or `degraded`, where the default model cannot be loaded for the reason in `problem`."""
 
     def __init__(
-        self, runtime: Runtime, keys: Keys, max_body: int, loopback: bool, access_log: Callable[[str], None] | None
+        self, runtime: Runtime, keys: Keys, max_body: int, loopback: bool, access_log: Callable[[Exchange], None] | None
     ) -> None:
         self.runtime = runtime
         self.state = "ready"
@@ -123,7 +123,7 @@ class App:
             self._in_flight.discard(exchange)
             self._over.set()
             if self._access_log is not None:
-                self._access_log(_line(exchange))
+                self._access_log(exchange)
 
     async def warm(self) -> None:
         """Loads the default model where it is embedded, so that no client need wait for that. What keeps it from
@@ -214,7 +214,8 @@ class App:
             response = await model.call(request)
             raw = response.raw if _same(response.raw, protocol) else None
             body = renderer.whole(response) if raw is None else raw.body
-            await exchange.respond(200, body, _notes(response.notes))
+            exchange.route = response.route or _alone(exchange, model)
+            await exchange.respond(200, body, [*told.route(exchange.route), *told.notes(response.notes)])
 
     async def _models(self, exchange: Exchange, name: str) -> None:
         """All models, or the one called `name`, as the client's own protocol shows them."""
@@ -245,11 +246,12 @@ class App:
         """An error as a status where that is still to be sent, else as the end of the stream; after that, nothing."""
         if exchange.over:
             return
+        exchange.route = error.route or exchange.route
         if exchange.status is not None:
             await exchange.write(exchange.ending(error), more=False)
             return
         protocol, raw = _protocol(exchange), error.raw
-        status, headers = error.status, _headers(error)
+        status, headers = error.status, told.of_error(error)
         if isinstance(raw, Source) and protocol is not None and _same(raw, protocol):
             status = getattr(error, "provider_status", None) or status
             body = raw.body
@@ -278,9 +280,11 @@ async def _stream(exchange: Exchange, protocol: Wire, renderer: wire.Renderer, m
             chunk = _passed(event) if passes else renderer.event(event)
             if passes and note is not None:
                 note(event)
-            if isinstance(event, Start) and event.notes:
-                exchange.also = _notes(event.notes)
+            if isinstance(event, Start):
+                exchange.route = event.route or _alone(exchange, model)
+                exchange.also = [*told.route(exchange.route), *told.notes(event.notes)]
             if isinstance(event, Done):
+                exchange.route = event.response.route or _alone(exchange, model)
                 return await exchange.write(held + chunk, more=False)
             if exchange.status is None and not event.content:
                 held += chunk
@@ -288,6 +292,12 @@ async def _stream(exchange: Exchange, protocol: Wire, renderer: wire.Renderer, m
                 await exchange.write(held + chunk)
                 held = b""
     raise TransportError(f"{model.about.name}: the stream ended before its answer was complete; ask again")
+
+
+def _alone(exchange: Exchange, model: Model) -> tuple[Attempt, ...]:
+    """The one attempt that a model makes which has no others to ask."""
+    took_s = round(time.monotonic() - exchange.began, 6)
+    return (Attempt(model=model.about.name, outcome="answered", took_s=took_s),)
 
 
 def _same(raw: Source | None, protocol: Wire) -> TypeGuard[Source]:
@@ -320,11 +330,6 @@ def _forwarded(exchange: Exchange) -> dict[str, str]:
     return {name: ",".join(values) for name, values in found.items()}
 
 
-def _notes(notes: Sequence[str]) -> list[tuple[bytes, bytes]]:
-    """What was done differently from what was asked, a header each."""
-    return [(b"x-trivet-note", " ".join(note.split()).encode("latin-1", "replace")) for note in notes]
-
-
 def _protocol(exchange: Exchange) -> Wire | None:
     """What is spoken on the path, if anything is asked there."""
     return POST.get(exchange.path) or front(exchange.path, exchange.query, GEMINI)
@@ -350,34 +355,4 @@ def _dialect(exchange: Exchange) -> str:
 
 def _want(exchange: Exchange, *methods: str) -> None:
     if exchange.method not in methods:
-        raise WrongMethod(f"{exchange.path} takes {' and '.join(methods)}, not {exchange.method}", methods)
-
-
-class WrongMethod(RequestError):
-    status = 405
-
-    def __init__(self, message: str, methods: tuple[str, ...]) -> None:
-        super().__init__(message)
-        self.methods = methods
-
-
-def _headers(error: TrivetError) -> list[tuple[bytes, bytes]]:
-    """What an error says beside its body. The official clients ask again on their own after some statuses, and heed
-    `x-should-retry`: weights that are missing will still be missing."""
-    headers = []
-    if error.status == 401:
-        headers.append((b"www-authenticate", b"Bearer"))
-    if isinstance(error, WrongMethod):
-        headers.append((b"allow", ", ".join(error.methods).encode()))
-    if error.status in (408, 409, 429) or error.status >= 500:
-        headers.append((b"x-should-retry", b"true" if error.retry else b"false"))
-    if isinstance(error, ProviderError) and error.retry_after_s is not None:
-        headers.append((b"retry-after", f"{error.retry_after_s:g}".encode()))
-    return headers
-
-
-def _line(exchange: Exchange) -> str:
-    """For the access log. Never the query, in which some clients put their key."""
-    status = "left" if exchange.status is None else exchange.status
-    took_ms = (time.monotonic() - exchange.began) * 1000
-    return f"{exchange.id} {exchange.method} {exchange.path!r} {status} {took_ms:.0f} ms key={exchange.key or '-'}"
+        raise told.WrongMethod(f"{exchange.path} takes {' and '.join(methods)}, not {exchange.method}", methods)

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
 from trivet.errors import RequestError, TrivetError
+from trivet.types import Attempt
 from trivet.wire import json_array
 from trivet.wire.ids import fresh_id
 
@@ -57,6 +58,7 @@ class Exchange:
         self.array: json_array.JsonArray | None = None
         self.also: Headers = ()  # of the answer, beside the usual ones
         self.ending: Callable[[TrivetError], bytes] = lambda error: b""
+        self.route: tuple[Attempt, ...] = ()  # what came of whom was asked, as far as it is known
         self.key: str | None = None  # the name of the key that it came with
         self.began = time.monotonic()
         self._receive, self._send = receive, send

@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Generator
+from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,9 @@ import uvicorn
 from trivet.errors import ConfigError
 from trivet.server import found
 from trivet.server.app import App, app
+from trivet.server.exchange import Exchange
 from trivet.server.security import is_loopback
+from trivet.server.told import LogFormat, line
 
 if TYPE_CHECKING:
     from trivet.config import ServerSettings
@@ -34,7 +37,7 @@ LISTING_S = 10  # what a provider may take to say which models it has
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-def serve(runtime: Runtime, settings: ServerSettings, *, log: bool = False) -> None:
+def serve(runtime: Runtime, settings: ServerSettings, *, log: LogFormat | None = None) -> None:
     """Serves `runtime` until SIGTERM or Ctrl-C, and closes it. Prints what was found and where it listens; with
     `log` also a line for each request, on standard error.
 
@@ -45,7 +48,7 @@ def serve(runtime: Runtime, settings: ServerSettings, *, log: bool = False) -> N
             f"others can reach {settings.host}, so it takes a key: pass --key env:NAME with the key in that variable, "
             'or write keys = ["env:NAME"] under [server] in trivet.toml; without one, listen on 127.0.0.1'
         )
-    access_log = (lambda line: print(line, file=sys.stderr, flush=True)) if log else None
+    access_log = None if log is None else partial(_log, log)
     application = app(
         runtime, keys=settings.keys, max_body_mb=settings.max_body_mb, loopback=loopback, access_log=access_log
     )
@@ -161,6 +164,10 @@ async def _list(runtime: Runtime, providers: found.Providers) -> None:
     async with contextlib.aclosing(found.listings(runtime, providers, LISTING_S)) as lines:
         async for line, well in lines:
             print(line, file=sys.stdout if well else sys.stderr, flush=True)
+
+
+def _log(format: LogFormat, exchange: Exchange) -> None:
+    print(line(exchange, format), file=sys.stderr, flush=True)
 
 
 def bind(host: str, port: int) -> socket.socket:
