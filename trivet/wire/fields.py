@@ -15,11 +15,14 @@ D = TypeVar("D")
 
 def read_object(body: bytes) -> Fields:
     """The JSON object that a body is."""
+    return Fields(read_json(body))
+
+
+def read_json(body: bytes) -> Any:
     try:
-        data = msgspec.json.decode(body)
+        return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
         raise RequestError(f"the body is not valid JSON: {e}") from None
-    return Fields(data)
 
 
 class Fields:

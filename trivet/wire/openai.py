@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from trivet.errors import RequestError, UnsupportedError
 from trivet.types import CacheMark, FinishReason, Sampling, Usage
+from trivet.wire import Target
 from trivet.wire.fields import Fields, drop_defaults
 from trivet.wire.sampling import bounded
 
@@ -41,6 +44,27 @@ def read_stream(body: Fields) -> tuple[bool, bool]:
     if left := options.rest():
         body.left["stream_options"] = left
     return stream, usage
+
+
+def write_streaming(target: Target, options: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What is said of streaming. Usage is always asked for: the reader takes it out again."""
+    if not target.stream:
+        return {}
+    if not target.quirks.get("stream_options", True):
+        return {"stream": True}
+    return {"stream": True, "stream_options": {**(options or {}), "include_usage": True}}
+
+
+def told_streaming(own: Mapping[str, Any], target: Target) -> dict[str, Any]:
+    """The same to a client's own body, which has said it differently. `UNSET` is a field that does not go out."""
+    fields: dict[str, Any] = {}
+    if "stream" in own or target.stream:
+        fields["stream"] = target.stream
+    wanted = own.get("stream_options")
+    fields |= write_streaming(target, None if wanted is None else msgspec.json.decode(msgspec.json.encode(wanted)))
+    if wanted is not None and "stream_options" not in fields:
+        fields["stream_options"] = msgspec.UNSET
+    return fields
 
 
 def read_sampling(body: Fields, *, max_tokens: int | None, logprobs: int | None, names: Mapping[str, str]) -> Sampling:

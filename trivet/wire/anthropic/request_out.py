@@ -13,7 +13,7 @@ from trivet.errors import RequestError, UnsupportedError
 from trivet.types import Chat, Conversation, Output, Reasoning, Sampling, Tool, ToolChoice
 from trivet.wire import Target
 from trivet.wire.anthropic.messages_in import PROVIDER
-from trivet.wire.anthropic.messages_out import Words, cache_control, write_messages
+from trivet.wire.anthropic.messages_out import Words, cache_control, refuse, write_messages
 from trivet.wire.anthropic.request_in import EFFORTS
 
 Json = dict[str, Any]
@@ -101,7 +101,7 @@ def _check_sampling(s: Sampling) -> None:
     for name, nothing in _NO_COUNTERPART.items():
         value = getattr(s, name)
         if value is not None and value != nothing:
-            raise UnsupportedError(f"{name} has no counterpart in Anthropic's messages: leave it out", field=name)
+            raise refuse(name)
     if s.temperature is not None and s.temperature > 1:
         raise UnsupportedError(
             f"temperature is {s.temperature}, and Anthropic's messages take 0 to 1: ask for less", field="temperature"

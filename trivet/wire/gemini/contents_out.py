@@ -18,6 +18,11 @@ def foreign(request: Conversation) -> bool:
     return request.source is not None and not request.source.protocol.startswith("gemini")
 
 
+def refuse(path: str) -> UnsupportedError:
+    """For a field of another protocol."""
+    return UnsupportedError(f"{path} has no counterpart in Gemini's protocol: leave it out", field=path)
+
+
 def write_contents(request: Conversation) -> Json:
     """`systemInstruction` and `contents`. System messages in front become the one; the protocol has no others."""
     from_elsewhere = foreign(request)
@@ -81,6 +86,5 @@ def _as_it_is(extra: Extra, where: str) -> Json:
 def _refusing(extra: Extra, where: str) -> Json:
     """Nothing: an `extra` of another protocol's has no counterpart, but for what is only a label."""
     for name in extra.keys() - LABELS:
-        path = f"{where}.{name}"
-        raise UnsupportedError(f"{path} has no counterpart in Gemini's protocol: leave it out", field=path)
+        raise refuse(f"{where}.{name}")
     return {}

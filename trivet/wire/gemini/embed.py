@@ -15,6 +15,7 @@ from trivet.types import Done, Embed, EmbedResponse, Event, Response, Source
 from trivet.wire import Incoming, Target, sse
 from trivet.wire.fields import Fields
 from trivet.wire.gemini import errors
+from trivet.wire.gemini.contents_out import refuse
 from trivet.wire.gemini.errors import error, read_error
 from trivet.wire.gemini.proto import ProtoFields, canonical, read_body
 from trivet.wire.gemini.usage import read_usage
@@ -94,7 +95,7 @@ def write(request: Embed, target: Target) -> dict[str, Any]:
     """The JSON object to send to batchEmbedContents."""
     if request.source is not None and not request.source.protocol.startswith(PROTOCOL):
         for name in request.extra:
-            raise UnsupportedError(f"{name} has no counterpart in Gemini's protocol: leave it out", field=name)
+            raise refuse(name)
     size = {} if request.dimensions is None else {"outputDimensionality": request.dimensions}
     named = {"model": f"models/{target.model}"}
     return {

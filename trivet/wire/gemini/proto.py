@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from trivet.errors import RequestError
-from trivet.wire.fields import Fields, convert
+from trivet.wire.fields import Fields, convert, read_json
 
 _SNAKE = re.compile(r"_+([a-z0-9])")
 
@@ -54,11 +54,7 @@ class ProtoFields(Fields):
 
 def read_body(body: bytes) -> ProtoFields:
     """The JSON object that a body is."""
-    try:
-        data = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
-        raise RequestError(f"the body is not valid JSON: {e}") from None
-    return ProtoFields(data)
+    return ProtoFields(read_json(body))
 
 
 def canonical(body: bytes) -> bytes:

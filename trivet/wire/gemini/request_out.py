@@ -8,7 +8,7 @@ from typing import Any
 from trivet.errors import UnsupportedError
 from trivet.types import Chat, Conversation, Output, Reasoning, Sampling, Tool, ToolChoice
 from trivet.wire import Target
-from trivet.wire.gemini.contents_out import foreign, marked, write_contents
+from trivet.wire.gemini.contents_out import foreign, marked, refuse, write_contents
 from trivet.wire.gemini.request_in import LEVELS
 
 Json = dict[str, Any]
@@ -74,7 +74,7 @@ def _extra(request: Conversation) -> Json:
             or not isinstance(value, dict)
             or any(not isinstance(v, str) for v in value.values())
         ):
-            raise UnsupportedError(f"{name} has no counterpart in Gemini's protocol: leave it out", field=name)
+            raise refuse(name)
         out[COUNTERPARTS[name]] = value
     return out
 
@@ -136,8 +136,7 @@ def _tier(request: Chat) -> str | None:
 
 def _tool(tool: Tool, index: int, from_elsewhere: bool) -> Json:
     if from_elsewhere and tool.extra:
-        path = f"tools[{index}].{next(iter(tool.extra))}"
-        raise UnsupportedError(f"{path} has no counterpart in Gemini's protocol: leave it out", field=path)
+        raise refuse(f"tools[{index}].{next(iter(tool.extra))}")
     described = {} if tool.description is None else {"description": tool.description}
     parameters = {} if tool.parameters == _NO_PARAMETERS else {"parametersJsonSchema": dict(tool.parameters)}
     result = {} if tool.result is None else {"responseJsonSchema": dict(tool.result)}
@@ -195,6 +194,5 @@ def _thinking(asked: Reasoning, request: Conversation, target: Target) -> Json:
             )
         out["thinkingLevel"] = effort.upper()
     if not own and asked.extra:
-        name = next(iter(asked.extra))
-        raise UnsupportedError(f"{name} of reasoning has no counterpart in Gemini's protocol: leave it out", field=name)
+        raise refuse(f"reasoning.{next(iter(asked.extra))}")
     return out | dict(asked.extra)

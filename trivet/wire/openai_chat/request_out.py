@@ -9,6 +9,7 @@ import msgspec
 
 from trivet.types import Chat, Output, Reasoning, Sampling, Tool, ToolChoice
 from trivet.wire import Target
+from trivet.wire.openai import told_streaming, write_streaming
 from trivet.wire.openai_chat.messages_out import write_messages
 from trivet.wire.openai_chat.terms import PROVIDER, Terms
 from trivet.wire.openai_terms import merged
@@ -48,20 +49,13 @@ def write(request: Chat, target: Target) -> Json:
     body = terms.merge(merged(body, known), extra)
     if isinstance(body.get("response_format"), dict):
         body["response_format"] = {"type": "text", **body["response_format"]}
-    return merged(body, _streaming(target, body.get("stream_options")))
+    return merged(body, write_streaming(target, body.get("stream_options")))
 
 
 def told(own: Mapping[str, Any], target: Target) -> Json:
     """What a client's own body says differently to this host: the model, streaming, and what `terms` lists as quirks
-    of names. `UNSET` is a field that does not go out. Usage is always asked for: the reader takes it out again."""
-    fields: Json = {"model": target.model}
-    if "stream" in own or target.stream:
-        fields["stream"] = target.stream
-    wanted = own.get("stream_options")
-    options = None if wanted is None else msgspec.json.decode(msgspec.json.encode(wanted))
-    fields |= _streaming(target, options)
-    if wanted is not None and "stream_options" not in fields:
-        fields["stream_options"] = msgspec.UNSET
+    of names. `UNSET` is a field that does not go out."""
+    fields: Json = {"model": target.model, **told_streaming(own, target)}
     for ours, quirk in (("max_completion_tokens", "max_tokens"), ("seed", "seed")):
         theirs = target.quirks.get(quirk, ours)
         if theirs != ours and ours in own:
@@ -69,14 +63,6 @@ def told(own: Mapping[str, Any], target: Target) -> Json:
     if "messages" in own and ("tool_call_id" in target.quirks or not target.quirks.get("developer_role", True)):
         fields |= _messages_told(msgspec.json.encode(own["messages"]), target)
     return fields
-
-
-def _streaming(target: Target, options: Json | None) -> Json:
-    if not target.stream:
-        return {}
-    if not target.quirks.get("stream_options", True):
-        return {"stream": True}
-    return {"stream": True, "stream_options": {**(options or {}), "include_usage": True}}
 
 
 # --- a client's own messages, to a host with other names ---------------------------------------------------

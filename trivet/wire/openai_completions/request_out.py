@@ -11,6 +11,7 @@ import msgspec
 from trivet.errors import UnsupportedError
 from trivet.types import Complete
 from trivet.wire import Target
+from trivet.wire.openai import told_streaming, write_streaming
 from trivet.wire.openai_completions.request_in import PROTOCOL
 
 Json = dict[str, Any]
@@ -37,30 +38,16 @@ def write(request: Complete, target: Target) -> Json:
     body = {name: value for name, value in fields.items() if value is not None}
     _check(request, body, target)
     body |= request.extra
-    return body | _streaming(target, body.get("stream_options"))
+    return body | write_streaming(target, body.get("stream_options"))
 
 
 def told(own: Mapping[str, Any], target: Target) -> Json:
-    """The model, and what is said of streaming. Usage is always asked for: the reader takes it out again."""
-    fields: Json = {"model": target.model}
-    if "stream" in own or target.stream:
-        fields["stream"] = target.stream
-    wanted = own.get("stream_options")
-    fields |= _streaming(target, None if wanted is None else msgspec.json.decode(msgspec.json.encode(wanted)))
-    if wanted is not None and "stream_options" not in fields:
-        fields["stream_options"] = msgspec.UNSET
+    """The model, what is said of streaming, and the host's name for the seed."""
+    fields: Json = {"model": target.model, **told_streaming(own, target)}
     theirs = target.quirks.get("seed", "seed")
     if theirs != "seed" and "seed" in own:
         fields |= {theirs: own["seed"], "seed": msgspec.UNSET}
     return fields
-
-
-def _streaming(target: Target, options: Json | None) -> Json:
-    if not target.stream:
-        return {}
-    if not target.quirks.get("stream_options", True):
-        return {"stream": True}
-    return {"stream": True, "stream_options": {**(options or {}), "include_usage": True}}
 
 
 def _check(request: Complete, body: Json, target: Target) -> None:
