@@ -5,17 +5,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import struct
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
-END, CUT, STALL = "end", "cut", "stall"
+END, CUT, STALL, RESET = "end", "cut", "stall", "reset"
 
 
 class Reply(NamedTuple):
-    """A status, a body in pieces, and how it ends: in order, broken off, or never."""
+    """A status, a body in pieces, and how it ends: in order, broken off, never, or by a reset. Where the status is None,
+    nothing comes before that end."""
 
-    status: int = 200
+    status: int | None = 200
     body: Sequence[bytes] = ()
     headers: Mapping[str, str] = {}
     ending: str = END
@@ -60,22 +63,35 @@ class Upstream:
         headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in head[1:] if line)}
         body = await reader.readexactly(int(headers.get("content-length", 0)))
         self.asked.append(Asked(method, path, headers, body))
-        reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
+        reply = self.reply(self.asked[-1])
+        if reply.status is not None:
+            await self._say(writer, reply)
+        if reply.ending == STALL:
+            await reader.read(1)  # nothing comes but the end of the connection
+            self.is_left()
+            return False
+        if reply.ending == RESET:
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            writer.transport.abort()
+        if reply.ending != END:
+            return False
+        writer.write(b"0\r\n\r\n")
+        await writer.drain()
+        return True
+
+    async def _say(self, writer: asyncio.StreamWriter, reply: Reply) -> None:
         told = {"content-type": "application/json", "transfer-encoding": "chunked", **reply.headers}
         writer.write(f"HTTP/1.1 {reply.status} X\r\n".encode())
         writer.write("".join(f"{k}: {v}\r\n" for k, v in told.items()).encode() + b"\r\n")
         for piece in filter(None, reply.body):
             writer.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
             await writer.drain()
-        if reply.ending == STALL:
-            await reader.read(1)  # nothing comes but the end of the connection
-            self.left.set()
-            return False
-        if reply.ending == CUT:
-            return False
-        writer.write(b"0\r\n\r\n")
-        await writer.drain()
-        return True
+
+    def reply(self, asked: Asked) -> Reply:
+        return self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
+
+    def is_left(self) -> None:
+        self.left.set()
 
     def drop(self) -> None:
         for writer in list(self._writers):
