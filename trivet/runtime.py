@@ -38,6 +38,7 @@ class Runtime:
         self._models: dict[str, Model] = {}
         self._providers: dict[str, Provider] = {}
         self._found: tuple[str, ...] = ()
+        self._inherited: list[str] = []
         self._closed = False
 
     @functools.cached_property
@@ -133,6 +134,19 @@ class Runtime:
             except TrivetError as error:
                 found[f"providers.{name}"] = error
         return found
+
+    def inherit(self, old: Runtime) -> None:
+        """Takes the providers of `old` whose settings are the same here, which goes on answering with them what it was
+        asked and no longer closes them."""
+        for name in list(old._providers):
+            mine, its = (r.config.local if name == "local" else r.config.providers.get(name) for r in (self, old))
+            if mine == its:
+                self._providers[name] = old._providers.pop(name)
+                self._inherited.append(name)
+
+    def leave(self, heir: Runtime) -> None:
+        """Gives back what was inherited: nothing has become of this runtime."""
+        heir._providers.update({name: self._providers.pop(name) for name in self._inherited})
 
     async def close(self) -> None:
         """Closes every model. Closing twice is fine."""

@@ -1,4 +1,5 @@
-"""`trivet config check`: whether trivet.toml is right, and what it amounts to."""
+"""`trivet config check`: whether trivet.toml is right, and what it amounts to; `trivet config reload`: has a running
+server read it anew."""
 
 from __future__ import annotations
 
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
 
 
 def add(subparsers: Any) -> None:
-    parser = subparsers.add_parser("config", help="check trivet.toml", description="Look at trivet.toml.")
+    parser = subparsers.add_parser(
+        "config", help="check trivet.toml, or have it read anew", description="Look at trivet.toml."
+    )
     inner = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     check = inner.add_parser(
         "check",
@@ -27,6 +30,43 @@ def add(subparsers: Any) -> None:
     check.add_argument("--config", metavar="FILE", help="the same")
     check.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     check.set_defaults(run=run)
+    again = inner.add_parser(
+        "reload",
+        help="have the server on this machine read it anew",
+        description="Have a running `trivet serve` read its trivet.toml anew, without dropping a request. Where "
+        "anything in the file is wrong it is refused whole, and the server goes on as it was. SIGHUP does the same.",
+    )
+    again.add_argument("--port", metavar="P", type=int, help="its port (default: that of ./trivet.toml, else 8484)")
+    again.add_argument("--key", metavar="KEY", help="a key of its clients, where it has keys; or env:NAME")
+    again.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    again.set_defaults(run=reload)
+
+
+def reload(args: argparse.Namespace) -> int:
+    import json
+    from urllib.error import HTTPError, URLError
+    from urllib.request import ProxyHandler, Request, build_opener
+
+    from trivet.cli.serve import secret
+    from trivet.config import ServerSettings, find, load
+    from trivet.errors import ConfigError
+
+    path = find()
+    port = args.port or (load(path).server if path else ServerSettings()).port
+    headers = {"content-type": "application/json"}
+    if args.key:
+        headers["authorization"] = "Bearer " + secret(args.key).reveal()
+    request = Request(f"http://127.0.0.1:{port}/trivet/reload", b"{}", headers)
+    try:
+        with build_opener(ProxyHandler({})).open(request, timeout=60) as answer:
+            print("\n".join(json.load(answer)["lines"]))
+    except HTTPError as error:
+        message = json.load(error).get("error", {}).get("message", f"it answers {error.code}")
+        raise ConfigError(f"not reloaded, the server goes on as it was: {message}") from None
+    except URLError as error:
+        why = getattr(error.reason, "strerror", None) or error.reason
+        raise ConfigError(f"no server answers at port {port} of this machine ({why}): name its --port") from None
+    return 0
 
 
 def run(args: argparse.Namespace) -> int:
@@ -90,7 +130,9 @@ def _meaning(runtime: Runtime, name: str, model: ModelSettings) -> str:
     from trivet.providers import discover
     from trivet.server.listings import bottom
 
-    meaning = f"{model.names[0]} + a system prompt" if model.system else model.names[0]
+    meaning = f"{model.names[0]} + a system prompt" if model.system else ", ".join(model.names)
+    if model.routes is not None:
+        return f"{meaning} ({model.routes.policy})"
     provider = getattr(bottom(runtime.model(name)), "provider", None)
     if provider is not None and discover.key(provider) == "missing":
         return f"{meaning} ({provider.name} has {_no_key(provider)})"

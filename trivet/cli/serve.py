@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from trivet.config import Config, Secret, ServerSettings
 
 
 def add(subparsers: Any) -> None:
@@ -35,24 +38,36 @@ def add(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from trivet.errors import ConfigError
+    from trivet.config import Config, load
     from trivet.runtime import Runtime
     from trivet.server.run import serve
-    from trivet.types import replace
 
     runtime = Runtime.load(args.config)
-    settings = runtime.config.server
+    path = runtime.config.path
+
+    def read() -> tuple[Config, ServerSettings]:
+        config = load(path) if path is not None else Config()
+        return config, _settings(config, args)
+
+    serve(runtime, _settings(runtime.config, args), log=args.log, read=read)
+    return 0
+
+
+def _settings(config: Config, args: argparse.Namespace) -> ServerSettings:
+    """Those of the file, and over them those of the command line."""
+    from trivet.errors import ConfigError
+    from trivet.types import replace
+
+    settings = config.server
     try:
-        settings = replace(
+        return replace(
             settings,
             host=settings.host if args.host is None else args.host,
             port=settings.port if args.port is None else args.port,
-            keys=(*settings.keys, *map(_secret, args.key)),
+            keys=(*settings.keys, *map(secret, args.key)),
         )
     except ValueError as error:
         raise ConfigError(f"{error}: give --host and --key a value, or leave them out") from None
-    serve(runtime, settings, log=args.log)
-    return 0
 
 
 def _port(text: str) -> int:
@@ -61,7 +76,7 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def _secret(text: str) -> str:
+def secret(text: str) -> Secret:
     """A key, or the value of the variable that `env:NAME` names."""
     import os
 

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
 
@@ -80,7 +80,7 @@ GEMINI: dict[str, Wire] = {
 FORWARDED = (b"anthropic-beta", b"anthropic-version")
 ERRORS = {"openai": openai_errors.error, "anthropic": anthropic.error, "gemini": gemini.error}
 GEMINI_PATHS = tuple(f"{BETA}/{{id}}:{method}" for method in GEMINI)
-HEALTH, MODELS = "/health", "/v1/models"
+HEALTH, MODELS, RELOAD = "/health", "/v1/models", "/trivet/reload"
 GET = (HEALTH, MODELS, f"{MODELS}/{{id}}", BETA, f"{BETA}/{{id}}")
 
 
@@ -109,6 +109,7 @@ class App:
         self.state = "ready"
         self.problem: str | None = None
         self._keys, self._max_body, self._loopback, self._access_log = keys, max_body, loopback, access_log
+        self.reload: Callable[[], Awaitable[list[str]]] | None = None  # where there is a configuration to read anew
         self._in_flight: set[Exchange] = set()
         self._over = asyncio.Event()  # some request is
 
@@ -152,6 +153,18 @@ class App:
             exchange.stop(late)
         await self._emptied(2)  # what is not over by then ends with the process
 
+    def swap(self, runtime: Runtime, keys: Keys, max_body: int) -> Callable[[], Awaitable[None]]:
+        """Answers with `runtime` from now on. What it gives waits until those who were asked before are answered."""
+        before = set(self._in_flight)
+        self.runtime, self._keys, self._max_body = runtime, keys, max_body
+
+        async def answered() -> None:
+            while before & self._in_flight:
+                self._over.clear()
+                await self._over.wait()
+
+        return answered
+
     @property
     def in_flight(self) -> int:
         return len(self._in_flight)
@@ -189,6 +202,10 @@ class App:
             _want(exchange, "POST")
             check_json(exchange.headers)
             await self._ask(exchange, protocol)
+        elif path == RELOAD:
+            _want(exchange, "POST")
+            check_json(exchange.headers)
+            await self._reload(exchange)
         elif (prefix := next((p for p in (MODELS, BETA) if path == p or path.startswith(p + "/")), None)) is not None:
             _want(exchange, "GET", "HEAD")
             await self._models(exchange, path[len(prefix) + 1 :].removeprefix("models/"))
@@ -216,6 +233,13 @@ class App:
             body = renderer.whole(response) if raw is None else raw.body
             exchange.route = response.route or _alone(exchange, model)
             await exchange.respond(200, body, [*told.route(exchange.route), *told.notes(response.notes)])
+
+    async def _reload(self, exchange: Exchange) -> None:
+        """For those who are on this machine: it reads a file of theirs."""
+        if self.reload is None or not exchange.is_local:
+            raise RequestError(f"{RELOAD} is for `trivet config reload` on the server's own machine", status=403)
+        done = await self.reload()
+        await exchange.respond(200, msgspec.json.encode({"reloaded": True, "lines": done}))
 
     async def _models(self, exchange: Exchange, name: str) -> None:
         """All models, or the one called `name`, as the client's own protocol shows them."""

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
 from trivet.errors import RequestError, TrivetError
+from trivet.server.security import is_loopback
 from trivet.types import Attempt
 from trivet.wire import json_array
 from trivet.wire.ids import fresh_id
@@ -53,6 +54,7 @@ class Exchange:
         self.query: str = scope.get("query_string", b"").decode("latin-1")
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.every_header: list[tuple[bytes, bytes]] = list(scope["headers"])
+        self._client = scope.get("client")
         self.status: int | None = None
         self.over = False
         self.array: json_array.JsonArray | None = None
@@ -66,6 +68,11 @@ class Exchange:
         self._why: Exception | None = None
         self._unsent: list[bytes] = []
         self._watch: asyncio.Future[None] | asyncio.TimerHandle | None = None
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the client is on this machine."""
+        return self._client is not None and is_loopback(self._client[0])
 
     async def attend(self, work: Awaitable[None]) -> None:
         """Awaits `work` for as long as nothing calls `stop`, whose error it then raises, after `work` is over."""

@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
-from trivet.errors import ConfigError
+from trivet.errors import ConfigError, TrivetError
 from trivet.server import found
 from trivet.server.app import App, app
 from trivet.server.exchange import Exchange
+from trivet.server.reload import Read, Reload
 from trivet.server.security import is_loopback
 from trivet.server.told import LogFormat, line
 
@@ -37,9 +38,12 @@ LISTING_S = 10  # what a provider may take to say which models it has
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-def serve(runtime: Runtime, settings: ServerSettings, *, log: LogFormat | None = None) -> None:
+def serve(
+    runtime: Runtime, settings: ServerSettings, *, log: LogFormat | None = None, read: Read | None = None
+) -> None:
     """Serves `runtime` until SIGTERM or Ctrl-C, and closes it. Prints what was found and where it listens; with
-    `log` also a line for each request, on standard error.
+    `log` also a line for each request, on standard error. `read` reads the configuration anew, on SIGHUP and for
+    `trivet config reload`.
 
     Raises `ConfigError` for an address that it cannot have, and for one that others can reach but that has no key."""
     loopback = is_loopback(settings.host)
@@ -54,23 +58,34 @@ def serve(runtime: Runtime, settings: ServerSettings, *, log: LogFormat | None =
     )
     sock = bind(settings.host, settings.port)
     with asyncio.Runner(loop_factory=configure(application).get_loop_factory()) as runner:
-        runner.run(_serve(runtime, settings, application, sock))
+        runner.run(_serve(runtime, settings, application, sock, read))
 
 
-async def _serve(runtime: Runtime, settings: ServerSettings, application: App, sock: socket.socket) -> None:
+async def _serve(
+    runtime: Runtime, settings: ServerSettings, application: App, sock: socket.socket, read: Read | None
+) -> None:
     stop = asyncio.Event()
     # The port of the socket, which is another one where 0 was asked for.
     host, port = sock.getsockname()[:2]
     providers = await found.look(runtime, (host, port))
     show(found.before(runtime, settings, providers))
     after = found.after(runtime, settings, port)
-    preparing = asyncio.ensure_future(_prepare(runtime, application, providers))
+    preparing = {asyncio.ensure_future(_prepare(runtime, application, providers))}
+
+    async def look_again(new: Runtime) -> None:
+        preparing.add(asyncio.ensure_future(_prepare(new, application, await found.look(new, (host, port)))))
+
+    reload = Reload(application, settings, read, look_again) if read is not None else None
+    application.reload = reload
     try:
-        with signals(stop, application, settings.grace_s):
+        with signals(stop, application, settings.grace_s), on_hangup(reload):
             await run(application, sock, stop, grace_s=settings.grace_s, listening=lambda: show(after))
     finally:
-        preparing.cancel()
-        await runtime.close()
+        for each in preparing:
+            each.cancel()
+        await application.runtime.close()
+        if reload is not None:
+            await reload.close()
 
 
 def configure(application: App) -> uvicorn.Config:
@@ -145,6 +160,32 @@ def signals(stop: asyncio.Event, application: App, grace_s: float) -> Generator[
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def on_hangup(reload: Reload | None) -> Generator[None, None, None]:
+    """SIGHUP reads the configuration anew, where there is one to read and the system has the signal."""
+    if reload is None or not hasattr(signal, "SIGHUP"):
+        yield
+        return
+    loop, tasks = asyncio.get_running_loop(), set[asyncio.Future[None]]()
+
+    async def again() -> None:
+        try:
+            show(await reload())
+        except TrivetError as error:
+            print(f"not reloaded, the old configuration goes on: {error}", file=sys.stderr, flush=True)
+
+    def caught() -> None:
+        task = asyncio.ensure_future(again())
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    loop.add_signal_handler(signal.SIGHUP, caught)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGHUP)
 
 
 async def _prepare(runtime: Runtime, application: App, providers: found.Providers) -> None:
