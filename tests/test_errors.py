@@ -33,6 +33,7 @@ def test_the_docstring_draws_every_class_below_its_parent() -> None:
         ("UnknownModelError", 404, False, False),
         ("ContextLengthError", 400, False, True),
         ("UnsupportedError", 400, False, True),
+        ("ProviderError", 502, True, True),
         ("AuthError", 502, False, True),
         ("RateLimitError", 429, True, True),
         ("OverloadedError", 503, True, True),

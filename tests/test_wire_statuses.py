@@ -43,6 +43,12 @@ def test_a_status_means_the_same_in_every_protocol(protocol: str, status: int, k
     assert ("{no}" in error.message) is (kind is not AuthError)  # whose words may have the key in them
 
 
+@pytest.mark.parametrize("protocol", READERS)
+def test_what_failed_may_be_asked_again_and_what_is_not_there_may_not(protocol: str) -> None:
+    assert [read(protocol, status).retry for status in (500, 502, 504, 408, 429, 529)] == [True] * 6
+    assert [read(protocol, status).retry for status in (400, 401, 404)] == [False] * 3
+
+
 @pytest.mark.parametrize(("protocol", "kind"), [("openai", OverloadedError), ("anthropic", RequestError)])
 def test_groqs_own_status_means_overloaded_in_openais_protocols_alone(protocol: str, kind: type[TrivetError]) -> None:
     assert type(read(protocol, 498)) is kind

@@ -8,7 +8,7 @@
     │  ├ UnknownModelError    404  no such name
     │  ├ ContextLengthError        another model may have room: falls back
     │  └ UnsupportedError          another model may be able: falls back
-    ├ ProviderError           502  provider, provider_status, request_id, retry_after_s, body
+    ├ ProviderError           502  retried, then falls back; provider, provider_status, request_id, body, …
     │  ├ AuthError                 falls back, never retried
     │  ├ RateLimitError       429  retried after what it says, then falls back
     │  ├ OverloadedError      503  retried, then falls back
@@ -54,7 +54,7 @@ class TrivetError(Exception):
     """
 
     status: int = 500
-    retry: ClassVar[bool] = False
+    retry: bool = False
     fallback: ClassVar[bool] = False
     raw: object = None
     ending: object = None
@@ -115,9 +115,12 @@ class UnsupportedError(RequestError):
 
 
 class ProviderError(TrivetError):
-    """A provider or an engine failed. `provider_status`, `request_id` and `body` are what it said."""
+    """A provider or an engine failed, or answers with what is no answer. `provider_status`, `request_id` and `body` are
+    what it said."""
 
     status = 502
+    retry = True
+    fallback = True
 
     def __init__(
         self,
@@ -141,26 +144,19 @@ class ProviderError(TrivetError):
 class AuthError(ProviderError):
     """The provider refused the key that trivet is configured with (the client's own key was right: 502)."""
 
-    fallback = True
+    retry = False
 
 
 class RateLimitError(ProviderError):
     status = 429
-    retry = True
-    fallback = True
 
 
 class OverloadedError(ProviderError):
     status = 503
-    retry = True
-    fallback = True
 
 
 class TransportError(ProviderError):
     """The connection failed, timed out, or the stream was cut before its end."""
-
-    retry = True
-    fallback = True
 
 
 class BudgetError(TrivetError):

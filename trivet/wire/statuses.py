@@ -54,7 +54,7 @@ def failure(
     """Any other status. `headers` by lower-case name; `wait_s` is for where they do not say how long to wait."""
     kind, words = table.get(status, FAILED)
     waits = retry_after_s(headers)
-    return kind(
+    error = kind(
         words.format(who=target.provider, status=status, said=said),
         provider=target.provider,
         provider_status=status,
@@ -62,6 +62,9 @@ def failure(
         retry_after_s=wait_s if waits is None else waits,
         body=body,
     )
+    if status in (404, 405):  # nothing is there, and will not be a second later
+        error.retry = False
+    return error
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
