@@ -163,6 +163,17 @@ async def test_a_target_that_cannot_is_skipped_and_the_response_says_why(request
     assert f"a/1 {why}; c/3 {why}" in error.message
 
 
+@in_virtual_time
+async def test_what_one_provider_keeps_is_refused_where_there_are_several() -> None:
+    kept = replace(HI, extra={"previous_response_id": "resp_1"})
+    error = await failing(route(fake("a/1"), fake("b/2")), kept)
+    assert isinstance(error, RequestError)
+    assert (error.status, error.field) == (400, "previous_response_id")
+    assert "smart stands for models of several (a, b)" in error.message
+    assert told(await route(fake("a/1"), fake("a/2")).call(kept)) == [("a/1", "answered")]
+    assert told(await route(fake("a/1"), fake("b/2")).call(replace(HI, extra={"background": False})))
+
+
 # --- in which order
 
 

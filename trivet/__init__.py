@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from trivet.adapt.build import routed
+    from trivet.adapt.settings import RouteSettings
     from trivet.api import chat, complete, count_tokens, embed, map, run_tool, stream
     from trivet.arguments import ChatOptions, SamplingOptions
     from trivet.attach import audio, document, image
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from trivet.sync import Stream, close
     from trivet.types import (
         Aside,
+        Attempt,
         Audio,
         CacheMark,
         Chat,
@@ -98,6 +101,7 @@ __all__ = [
     "About",
     "Answer",
     "Aside",
+    "Attempt",
     "Audio",
     "AuthError",
     "BudgetError",
@@ -136,6 +140,7 @@ __all__ = [
     "Request",
     "RequestError",
     "Response",
+    "RouteSettings",
     "Runtime",
     "Sampling",
     "SamplingOptions",
@@ -175,6 +180,7 @@ __all__ = [
     "image",
     "map",
     "replace",
+    "routed",
     "run_tool",
     "stream",
     "system",
@@ -183,7 +189,10 @@ __all__ = [
 ]
 
 # Where the names are, cheapest first: `trivet.Text` must not load what only `trivet.chat` needs.
-_MODULES = ("types", "errors", "model", "config", "runtime", "fake", "attach", "into", "sync", "arguments", "api")
+_MODULES = (
+    *("types", "errors", "model", "config", "runtime", "fake", "attach", "into"),
+    *("adapt.settings", "adapt.build", "sync", "arguments", "api"),
+)
 
 if not TYPE_CHECKING:  # a checker would take any name from a module that has __getattr__
 

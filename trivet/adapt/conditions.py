@@ -19,7 +19,10 @@ from trivet.types import (
     task_name,
 )
 
-__all__ = ["lacks", "least_tokens"]
+__all__ = ["lacks", "least_tokens", "state"]
+
+# What refers to something that a provider keeps, in the words of the protocols.
+_STATE = ("previous_response_id", "conversation", "prompt", "background", "container", "cachedContent")
 
 _KINDS = {Image: "image", Audio: "audio", Document: "document"}
 # No tokenizer has this many characters (of its vocabulary's own languages) to a token in the mean of a long text, so
@@ -44,6 +47,13 @@ def lacks(about: About, request: Request) -> str | None:
     if about.context_tokens is not None and least > about.context_tokens:
         return f"has room for {about.context_tokens:,} tokens, and the prompt has at least {least:,}"
     return None
+
+
+def state(request: Request) -> str | None:
+    """The field, if any, that refers to what one provider keeps and no other knows."""
+    if not isinstance(request, Conversation):
+        return None
+    return next((name for name in _STATE if request.extra.get(name)), None)
 
 
 def least_tokens(request: Request) -> int:

@@ -7,11 +7,11 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 from trivet.adapt.attempts import Trail
-from trivet.adapt.conditions import lacks
+from trivet.adapt.conditions import lacks, state
 from trivet.adapt.policies import Policy, ordered
 from trivet.adapt.race import Race
 from trivet.adapt.sessions import Sessions, session
-from trivet.errors import ConfigError, TrivetError, UnsupportedError
+from trivet.errors import ConfigError, RequestError, TrivetError, UnsupportedError
 from trivet.model import About, Model
 from trivet.types import Event, Request
 
@@ -106,6 +106,13 @@ class Route(Model):
         """The targets to ask, in their order; the others are on the trail. Raises where there is none to ask."""
         if len(self.targets) == 1:
             return self.targets  # which refuses in its own words
+        providers = {target.name.partition("/")[0] for target in self.targets}
+        if len(providers) > 1 and (field := state(request)) is not None:
+            raise RequestError(
+                f"{field} refers to what one provider keeps, and {self.name} stands for models of several "
+                f"({', '.join(sorted(providers))}): name a model of the one that you mean",
+                field=field,
+            )
         able = []
         for target in self.targets:
             why = lacks(target.about, request)
