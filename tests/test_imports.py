@@ -20,7 +20,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("wire", "catalog"),
     ("providers", "local", "adapt", "rag", "tools", "evals", "tune", "scaling", "ledger"),
     ("registry", "config"),
-    ("runtime",),
+    ("runtime", "situations"),
     ("sync", "attach", "arguments", "api"),
     ("server", "cli"),
 )

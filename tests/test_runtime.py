@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 
 from tests.local_stub import WHERE, LocalStub
-from trivet import registry
+from trivet import registry, situations
 from trivet.config import Config, ModelSettings, ProviderSettings
 from trivet.errors import ConfigError, RequestError, TrivetError, UnknownModelError
 from trivet.model import Model, Provider
 from trivet.runtime import Runtime
 from trivet.types import Chat, ChatResponse, Done, Embed, user
+
+AUTO = situations.names()
 
 
 @pytest.fixture(autouse=True)
@@ -116,18 +118,13 @@ async def test_an_unknown_name_is_told_the_nearest(name: str, meant: str | None)
     with pytest.raises(UnknownModelError) as caught:
         runtime.model(name)
     assert (caught.value.status, caught.value.nearest) == (404, meant)
-    assert (repr(meant) if meant else "There are: local/smollm2, medical.") in str(caught.value)
+    assert (repr(meant) if meant else "There are: local/smollm2, medical, auto/") in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["", "/", "local/", "nobody/x", "auto/quick"])
 async def test_a_name_that_leads_nowhere_is_unknown(name: str) -> None:
     with pytest.raises(UnknownModelError):
         Runtime().model(name, paths=False)
-
-
-async def test_auto_is_told_to_be_missing() -> None:
-    with pytest.raises(UnknownModelError, match="not there yet"):
-        Runtime().model("auto/quick")
 
 
 async def test_an_unknown_base_names_its_table_and_the_nearest() -> None:
@@ -149,7 +146,7 @@ async def test_a_configured_provider_that_nothing_implements_is_told_so() -> Non
     with pytest.raises(ConfigError, match=r"\[providers.work\] kind: there is no kind of provider 'abacus'"):
         runtime.model("work/large")
     assert list(runtime.problems()) == ["providers.work"]
-    assert runtime.names() == ("local/smollm2",)
+    assert runtime.names() == ("local/smollm2", *AUTO)
 
 
 async def test_a_provider_may_not_be_of_kind_local() -> None:
@@ -177,7 +174,7 @@ async def test_a_provider_of_another_package_is_found_by_its_kind(monkeypatch: p
     monkeypatch.setattr(registry, "kinds", lambda: {"local": WHERE, "acme": "test_runtime:Acme"})
     settings = ProviderSettings(kind="acme", base_url="http://x")
     runtime = Runtime(Config(providers={"work": settings}))
-    assert runtime.names() == ("local/smollm2", "work/large")
+    assert runtime.names() == ("local/smollm2", "work/large", *AUTO)
     assert await answer(runtime, "work/large") == "1: Hi"
     assert runtime.provider("work").name == "work"  # type: ignore[union-attr]
     assert await answer(runtime, "acme/any") == "1: Hi"
@@ -203,7 +200,7 @@ async def test_a_provider_that_cannot_be_imported_is_told(monkeypatch: pytest.Mo
 
 async def test_names_are_the_providers_and_every_table() -> None:
     runtime = models(medical=ModelSettings(use=("local/smollm2",)), **{"local/smollm2": ModelSettings(use=("x/y",))})
-    assert runtime.names() == ("local/smollm2", "medical")
+    assert runtime.names() == ("local/smollm2", "medical", *AUTO)
 
 
 async def test_local_settings_reach_the_provider(tmp_path: Path) -> None:

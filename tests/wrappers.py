@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from trivet.adapt.breaker import Breaker
 from trivet.adapt.build import routed
+from trivet.adapt.effort import DefaultEffort
 from trivet.adapt.prompt import Prompt
 from trivet.adapt.retry import Retry
 from trivet.adapt.route import Route, Target
@@ -22,6 +23,7 @@ WRAPPERS: dict[str, Callable[[Model], Model]] = {
     "plain": Wrapper,
     "prompt": lambda inner: Prompt(inner, "You are terse."),
     "several": Several,
+    "effort": lambda inner: DefaultEffort(inner, "high"),
     "two prompts": lambda inner: Prompt(Prompt(inner, "inner"), "outer"),
     "retry": lambda inner: Retry(inner, patience_s=0),
     "breaker": Breaker,

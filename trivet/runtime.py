@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from trivet import registry
+from trivet import registry, situations
 from trivet.adapt.prompt import Prompt
 from trivet.catalog import names as well_known
 from trivet.config import Config, ProviderSettings, checked, find, is_path, load, nearest
@@ -53,9 +53,9 @@ class Runtime:
         return cls(load(path) if path else None)
 
     def names(self) -> tuple[str, ...]:
-        """What can be asked for by name: every `[models.NAME]`, and what each provider lists."""
+        """What can be asked for by name: what each provider lists, every `[models.NAME]`, every `auto/SITUATION`."""
         listed = [f"{p}/{n}" for p in ("local", *self.config.providers, *self._found) for n in self._names_of(p)]
-        return tuple(dict.fromkeys([*listed, *self.config.models]))
+        return tuple(dict.fromkeys([*listed, *self.config.models, *situations.names()]))
 
     def found(self, names: Iterable[str]) -> None:
         """Tells it of providers that are there without a table, whose models are to be listed as well."""
@@ -184,9 +184,7 @@ class Runtime:
             return model
         head, slash, rest = name.partition("/")
         if slash and head == "auto":
-            raise UnknownModelError(
-                f"{name!r}: auto/SITUATION is not there yet. Name a model, such as {DEFAULT}.", nearest=DEFAULT
-            )
+            return situations.Auto(self, situations.situation(rest))
         provider = self.provider(head) if slash and rest else None
         if provider is None:
             return self._well_known(name)
@@ -233,7 +231,8 @@ class Runtime:
             from trivet.adapt.build import routed  # which brings asyncio
 
             try:
-                return routed(name, inners, settings.routes)
+                abouts, prices = situations.informed(inners)
+                return routed(name, inners, settings.routes, abouts=abouts, prices_usd=prices)
             except ConfigError as error:
                 raise ConfigError(f"{where} use: {error}") from None
         return Prompt(inners[0], settings.system) if settings.system else inners[0]

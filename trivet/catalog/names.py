@@ -15,7 +15,17 @@ from typing import Any
 
 from trivet.types import Value
 
-__all__ = ["Host", "candidates", "known"]
+__all__ = ["Host", "candidates", "entry", "known", "listed", "makes"]
+
+# What the data has at a host that does not take it, or not by this name.
+_NOT_TAKEN = {
+    "google": re.compile(r"gemma-2.*|.*-maas"),
+    "mistral": re.compile(r".*:free"),
+    "openai": re.compile(r"gpt-oss.*"),
+    "openrouter": re.compile(r"[^/]*"),
+}
+# Together answers at this address as well as at the one that the data knows it by.
+_OTHER_ADDRESSES = {"https://api.together.ai": "https://api.together.xyz"}
 
 
 class Host(Value, frozen=True, kw_only=True):
@@ -44,6 +54,30 @@ def known(hosts: Iterable[Host]) -> list[str]:
     """The names that the data has at these hosts, for telling which one may have been meant."""
     names = [model.id for host in hosts for entry in _entries(host.url) for model in entry.models]
     return [name for name in dict.fromkeys(names) if "/" not in name]
+
+
+def listed(url: str) -> tuple[str, ...]:
+    """The names that the data has for the host at this URL, and that it takes: without what is on its way out, and
+    what another maker's models are called behind the same URL."""
+    return tuple(model.id for found in _entries(url) for model in found.models if _takes(found, model))
+
+
+def entry(name: str, url: str) -> Any:
+    """What the data has of this name at the host with this URL: a `genai_prices.types.ModelInfo`, or None."""
+    return next((model for found in _entries(url) if (model := found.find_model(name)) is not None), None)
+
+
+def makes(name: str, url: str) -> bool:
+    """Whether names of this form are the own ones of the host at this URL."""
+    return any(_forms(found, name) for found in _entries(url))
+
+
+def _takes(entry: Any, model: Any) -> bool:
+    """Whether the host takes the name that the data has for the model."""
+    wrong = _NOT_TAKEN.get(entry.id)
+    if model.deprecated or (wrong and wrong.fullmatch(model.id)):
+        return False
+    return entry.find_model(model.id) is model and not any(_forms(other, model.id) for other in _behind(entry))
 
 
 def _lists(host: Host, name: str) -> bool:
@@ -78,6 +112,8 @@ def _has(entry: Any, name: str) -> bool:
 @functools.lru_cache(maxsize=256)
 def _entries(url: str) -> Sequence[Any]:
     """The entries of the data for the host at this URL: none as a rule where it is of the user's own."""
+    for other, known_by in _OTHER_ADDRESSES.items():
+        url = url.replace(other, known_by)
     return [entry for entry in _data() if url and re.match(entry.api_pattern, url)]
 
 
