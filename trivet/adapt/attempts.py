@@ -9,7 +9,7 @@ from trivet.errors import ConfigError, TransportError, TrivetError
 from trivet.model import Model
 from trivet.types import Attempt, Done, Event, Start, replace
 
-__all__ = ["Trail", "beneath", "keeps_trail", "now", "opening", "refuse"]
+__all__ = ["Trail", "because", "beneath", "ended", "keeps_trail", "now", "opening", "refuse", "tried"]
 
 
 def now() -> float:
@@ -26,7 +26,12 @@ async def opening(events: AsyncIterator[Event], name: str) -> list[Event]:
         head.append(event)
         if event.content or isinstance(event, Done):
             return head
-    raise TransportError(f"{name}: the stream ended before its answer was complete; ask again")
+    raise ended(name)
+
+
+def ended(name: str) -> TransportError:
+    """For a stream that ends without its `Done`."""
+    return TransportError(f"{name}: the stream ended before its answer was complete; ask again")
 
 
 class Trail:
@@ -38,8 +43,10 @@ class Trail:
     def skipped(self, name: str, reason: str) -> None:
         self.made.append(Attempt(model=name, outcome="skipped", reason=reason))
 
-    def cancelled(self, name: str, reason: str, began: float) -> None:
-        self.made.append(Attempt(model=name, outcome="cancelled", reason=reason, took_s=_since(began)))
+    def cancelled(self, name: str, began: float, below: tuple[Attempt, ...] = (), *, why: str | None = None) -> None:
+        """`below` is what it had tried by then; why it was cancelled may be known to whoever cancels alone."""
+        tried = below or (Attempt(model=name, outcome="cancelled", took_s=_since(began)),)
+        self.made += tried if why is None else because(tried, why)
 
     def failed(self, model: Model, name: str, error: TrivetError, began: float) -> None:
         """`model` failed. Where it keeps a trail of its own, the error has that."""
@@ -55,6 +62,10 @@ class Trail:
         error.route = tuple(self.made)
         return error
 
+    def stopped(self, stop: asyncio.CancelledError) -> None:
+        """What was tried goes with the cancellation to whoever has cancelled: a hedge, or the time for everything."""
+        stop.route = tuple(self.made)  # type: ignore[attr-defined]
+
     def told(self, event: Event, name: str, began: float) -> Event:
         """The event with the attempts, where it tells who answers or the answer. Its bytes are the provider's still."""
         if isinstance(event, Start):
@@ -68,6 +79,17 @@ class Trail:
         if not below:
             below = (Attempt(model=name, outcome="answered", took_s=_since(began)),)
         return (*self.made, *below)
+
+
+def tried(stop: asyncio.CancelledError) -> tuple[Attempt, ...]:
+    """What a cancellation has brought up with it."""
+    found: tuple[Attempt, ...] = getattr(stop, "route", ())
+    return found
+
+
+def because(route: tuple[Attempt, ...], why: str) -> tuple[Attempt, ...]:
+    """The attempts, with the reason why those were cancelled that have none yet."""
+    return tuple(replace(a, reason=why) if a.outcome == "cancelled" and a.reason is None else a for a in route)
 
 
 def keeps_trail(model: Model) -> bool:

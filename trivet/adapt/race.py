@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from typing import TYPE_CHECKING
 
-from trivet.adapt.attempts import Trail, now, opening
+from trivet.adapt.attempts import Trail, now, opening, tried
 from trivet.errors import TrivetError
-from trivet.types import Event, Request
+from trivet.types import Attempt, Event, Request
 
 if TYPE_CHECKING:
     from trivet.adapt.route import Target
@@ -22,12 +22,19 @@ class Run:
     def __init__(self, target: Target, request: Request) -> None:
         self.target, self.began = target, now()
         self.events: AsyncGenerator[Event, None] = target.model.stream(request)
+        self.asked = False
         self.head: list[Event] = []
+        self.tried: tuple[Attempt, ...] = ()  # by the time that it was cancelled
         self._open = True
         target.in_flight += 1
 
     async def begin(self) -> None:
-        self.head = await opening(self.events, self.target.name)
+        self.asked = True
+        try:
+            self.head = await opening(self.events, self.target.name)
+        except asyncio.CancelledError as stop:
+            self.tried = tried(stop)
+            raise
         self.target.took(now() - self.began)
 
     async def close(self) -> None:
@@ -55,8 +62,7 @@ class Race:
         raise self._none()
 
     async def aclose(self) -> None:
-        while self._runs:
-            await self._end(next(iter(self._runs)))
+        await self._end_others(None)
         if self._won is not None:
             await self._won.close()
 
@@ -68,6 +74,9 @@ class Race:
             await run.close()
             self._fails(run, error)
             return None
+        except asyncio.CancelledError:
+            self._cancelled(run)
+            raise
         return run
 
     async def _beside(self, hedge_s: float) -> Run | None:
@@ -100,13 +109,17 @@ class Race:
             await self._end_others(f"{run.target.name} finds the request wrong")
         self._fails(run, error)
 
-    async def _end_others(self, why: str) -> None:
+    async def _end_others(self, why: str | None) -> None:
         for task in list(self._runs):
             run, error = await self._end(task), None if task.cancelled() else task.exception()
             if isinstance(error, TrivetError):
                 self._trail.failed(run.target.model, run.target.name, error, run.began)
             else:
-                self._trail.cancelled(run.target.name, why, run.began)
+                self._cancelled(run, why)
+
+    def _cancelled(self, run: Run, why: str | None = None) -> None:
+        if run.asked:  # a task that is cancelled before its first step asks nobody
+            self._trail.cancelled(run.target.name, run.began, run.tried, why=why)
 
     def _start(self) -> None:
         run = Run(self._order.pop(0), self._request)

@@ -7,10 +7,10 @@ import random
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from trivet.adapt.attempts import Trail, now, opening, refuse
+from trivet.adapt.attempts import Trail, ended, now, opening, refuse, tried
 from trivet.errors import TrivetError
 from trivet.model import Model, Wrapper
-from trivet.types import Event, Request
+from trivet.types import Done, Event, Request
 
 __all__ = ["Retry"]
 
@@ -49,13 +49,23 @@ class Retry(Wrapper):
                         yield trail.told(event, name, began)
                     async for event in events:
                         yield trail.told(event, name, began)
+                    if not isinstance(event, Done):
+                        raise ended(name)
                     return
                 except TrivetError as error:
                     trail.failed(self.inner, name, error, began)
                     wait_s = None if answering else self.wait_s(error, n, request.context.deadline_s)
                     if wait_s is None:
                         raise trail.raised(error) from None
-            await asyncio.sleep(wait_s)
+                except asyncio.CancelledError as stop:
+                    trail.cancelled(name, began, tried(stop))
+                    trail.stopped(stop)
+                    raise
+            try:
+                await asyncio.sleep(wait_s)
+            except asyncio.CancelledError as stop:
+                trail.stopped(stop)
+                raise
 
     def wait_s(self, error: TrivetError, n: int, deadline_s: float | None) -> float | None:
         """How long to wait after try `n` (0 is the first), None where it is not to be made again."""

@@ -3,17 +3,18 @@ nothing of an answer has come."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
-from trivet.adapt.attempts import Trail
+from trivet.adapt.attempts import Trail, ended, tried
 from trivet.adapt.conditions import lacks, state
 from trivet.adapt.policies import Policy, ordered
 from trivet.adapt.race import Race
 from trivet.adapt.sessions import Sessions, session
 from trivet.errors import ConfigError, RequestError, TrivetError, UnsupportedError
 from trivet.model import About, Model
-from trivet.types import Event, Request
+from trivet.types import Done, Event, Request
 
 __all__ = ["Route", "Target"]
 
@@ -84,19 +85,28 @@ class Route(Model):
         trail = Trail()
         key = session(request) if self._sessions is not None else None
         order = self._order(request, key, trail)
-        async with aclosing(Race(self.name, order, request, trail)) as race:
-            run = await race.won(self.hedge_s)
-            name = run.target.name
-            if self._sessions is not None and key is not None:
-                self._sessions.put(key, name)
-            try:
-                for event in run.head:
-                    yield trail.told(event, name, run.began)
-                async for event in run.events:
-                    yield trail.told(event, name, run.began)
-            except TrivetError as error:
-                trail.failed(run.target.model, name, error, run.began)
-                raise trail.raised(error) from None
+        try:
+            async with aclosing(Race(self.name, order, request, trail)) as race:
+                run = await race.won(self.hedge_s)
+                name = run.target.name
+                if self._sessions is not None and key is not None:
+                    self._sessions.put(key, name)
+                try:
+                    for event in run.head:
+                        yield trail.told(event, name, run.began)
+                    async for event in run.events:
+                        yield trail.told(event, name, run.began)
+                    if not isinstance(event, Done):
+                        raise ended(name)
+                except TrivetError as error:
+                    trail.failed(run.target.model, name, error, run.began)
+                    raise trail.raised(error) from None
+                except asyncio.CancelledError as stop:
+                    trail.cancelled(name, run.began, tried(stop))
+                    raise
+        except asyncio.CancelledError as stop:  # when all that were asked are closed
+            trail.stopped(stop)
+            raise
 
     async def close(self) -> None:
         for target in self.targets:

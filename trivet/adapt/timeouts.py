@@ -8,10 +8,10 @@ from contextlib import aclosing, closing
 from math import inf
 from typing import TypeVar
 
-from trivet.adapt.attempts import now
+from trivet.adapt.attempts import because, now, tried
 from trivet.errors import TransportError
 from trivet.model import Model, Wrapper
-from trivet.types import Done, Event, Request, replace
+from trivet.types import Attempt, Done, Event, Request, replace
 
 __all__ = ["Timeouts"]
 
@@ -49,22 +49,33 @@ class Timeouts(Wrapper):
                         event = await clock.wait(anext(events), until)
                     except StopAsyncIteration:
                         return
-                    except TimeoutError:
-                        raise self._late(answered, until == deadline_s, now() - began) from None
+                    except _RanOut as out:
+                        raise self._late(answered, until == deadline_s, now() - began, out.route) from None
                     came = now()
                     yield event
                     answered = answered or event.content or isinstance(event, Done)
                     patience = self.gap_s or inf if answered else until - came
                     until = min(deadline_s or inf, now() + patience)
 
-    def _late(self, answered: bool, in_all: bool, took_s: float) -> TransportError:
+    def _late(self, answered: bool, in_all: bool, took_s: float, route: tuple[Attempt, ...]) -> TransportError:
         if in_all:
             what = f"not done {took_s:.3g} s after it was asked, which is all the time that it has"
         elif answered:
             what = f"nothing more came for {self.gap_s:g} s in mid-answer"
         else:
             what = f"nothing of an answer came for {self.first_content_s:g} s"
-        return TransportError(f"{self.about.name}: {what}: ask again, or ask for less")
+        route = because(route, "there was no more time")
+        before = "".join(f"; {attempt.model}: {attempt.reason}" for attempt in route)
+        error = TransportError(f"{self.about.name}: {what}: ask again, or ask for less{before}")
+        error.route = route
+        return error
+
+
+class _RanOut(Exception):
+    """There is no more time; `route` was tried in it."""
+
+    def __init__(self, stop: asyncio.CancelledError) -> None:
+        self.route = tried(stop)
 
 
 class _Clock:
@@ -78,7 +89,7 @@ class _Clock:
         self._rang = False
 
     async def wait(self, coming: Awaitable[T], until: float) -> T:
-        """What comes. Raises `TimeoutError` where that takes until `until`, after `coming` is cancelled."""
+        """What comes. Raises `_RanOut` where that takes until `until`, after `coming` is cancelled."""
         if until == inf:
             return await coming
         self._until, self._task, self._rang = until, asyncio.current_task(), False
@@ -88,9 +99,9 @@ class _Clock:
         before = self._task.cancelling()
         try:
             return await coming
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as stop:
             if self._rang and self._task.uncancel() <= before:
-                raise TimeoutError from None
+                raise _RanOut(stop) from None
             raise
         finally:
             self._until = None
