@@ -177,11 +177,18 @@ def nothing_is_open(model: Model, fakes: list[Scripted]) -> None:
             assert [target.in_flight for target in route.targets] == [0] * len(route.targets)
 
 
-@given(some(some(scripts)), settings, some(clients))
-def test_whatever_happens(told: list[list[Script]], how: RouteSettings, several: list[Client]) -> None:
+@given(some(some(scripts)), settings, st.none() | settings, some(clients))
+def test_whatever_happens(
+    told: list[list[Script]], how: RouteSettings, inside: RouteSettings | None, several: list[Client]
+) -> None:
+    """`inside` is how the last two are asked, where they are a route themselves."""
+
     async def main() -> None:
         fakes = [Scripted(name, each) for name, each in zip(NAMES, told, strict=False)]
-        model = routed("smart", fakes, how)
+        models: list[Model] = list(fakes)
+        if inside is not None:
+            models = [*fakes[:-2], routed("inside", fakes[-2:], inside)]
+        model = routed("smart", models, how)
         for i, (client, outcome) in enumerate(zip(several, await together(model, several), strict=True)):
             is_one_outcome(outcome)
             is_of_one_answer(outcome)

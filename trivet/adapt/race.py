@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import AsyncGenerator, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any
 
 from trivet.adapt.attempts import Trail, now, opening, tried
 from trivet.errors import TrivetError
@@ -62,7 +62,8 @@ class Race:
         raise self._none()
 
     async def aclose(self) -> None:
-        await self._end_others(None)
+        if self._runs:
+            await _to_its_end(self._end_others(None))
         if self._won is not None:
             await self._won.close()
 
@@ -150,6 +151,21 @@ class Race:
             if waits and hasattr(telling, "retry_after_s"):
                 telling.retry_after_s = min(waits)
         return self._trail.raised(telling)
+
+
+async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    """Whoever cancels meanwhile (a client that leaves when time is up) waits for it: else what it has not come to would
+    stay open."""
+    task = asyncio.ensure_future(work)
+    stopped: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError as stop:
+            stopped = stop
+    task.result()
+    if stopped is not None:
+        raise stopped
 
 
 def _like(error: TrivetError, message: str) -> TrivetError:
