@@ -18,17 +18,17 @@ __all__ = ["Breaker"]
 class Breaker(Wrapper):
     """Lets requests pass to `inner` while it is closed, and refuses them with `OverloadedError` while it is open.
 
-    ========== =========================================================== ===================================
+    ========== =========================================================== ========================================
     state      lets pass                                                   becomes
-    ========== =========================================================== ===================================
-    closed     every request                                               open, when of the last `window`
-                                                                           outcomes, `least` of them or more,
-                                                                           a share of `rate` has failed
+    ========== =========================================================== ========================================
+    closed     every request                                               open, with a failure after which of the
+                                                                           last `window` outcomes, `least` of them
+                                                                           or more, a share of `rate` has failed
     open       none                                                        half-open, `cool_s` later
     half-open  one request, the probe; none beside it                      closed, when the probe has content;
                                                                            open, when it fails; stays, when its
                                                                            client leaves
-    ========== =========================================================== ===================================
+    ========== =========================================================== ========================================
 
     A failure is an error of the provider's or the engine's, after content too; a wrong request is none, and neither is
     a client that leaves. Outcomes of before the last opening or closing are forgotten."""
