@@ -17,7 +17,7 @@ from trivet.catalog.known import Known, about, known
 from trivet.catalog.needs import NONE, Needs
 from trivet.catalog.situations import Candidate, Choice, Policy, Situation, ranked, situations
 from trivet.config import nearest
-from trivet.errors import TrivetError, UnknownModelError
+from trivet.errors import ConfigError, TrivetError, UnknownModelError
 from trivet.model import About, Model, Provider
 from trivet.types import Event, Request, replace, task_name
 
@@ -56,6 +56,7 @@ class Auto(Model):
 
     def __init__(self, runtime: Runtime, situation: Situation, policy: Policy = ranked) -> None:
         self._runtime, self._situation, self._policy = runtime, situation, policy
+        self._providers = [each for each in runtime.hosted().values() if isinstance(each, Provider)]
         self._seen: object = None
         self._route: Model | None = None
         self.route()  # so that a name that leads nowhere says so when it is built
@@ -75,7 +76,7 @@ class Auto(Model):
 
     def route(self) -> Model:
         """The one that was made last, for as long as the providers have the same keys and the same lists."""
-        seen = _seen(self._runtime)
+        seen = [(getattr(each, "key", None), each.names()) for each in self._providers]
         if self._route is None or seen != self._seen:
             self._route, self._seen = self._made(), seen
         return self._route
@@ -89,7 +90,7 @@ class Auto(Model):
             raise UnknownModelError(mend(self._runtime, self._situation))
         models, abouts = [], []
         for choice in chosen:
-            model = self._runtime.model(choice.candidate.name, paths=False)
+            model = _model(self._runtime, choice.candidate.name)
             abouts.append(about(model.about, choice.candidate.known))
             models.append(model if choice.effort is None else DefaultEffort(model, choice.effort))
         prices = [choice.candidate.known.usd_3to1 for choice in chosen]
@@ -131,10 +132,13 @@ def available(runtime: Runtime) -> list[Candidate]:
 
 
 def _embedded(runtime: Runtime) -> Iterator[Candidate]:
-    local = runtime.provider("local")
+    try:
+        local = runtime.provider("local")
+    except ConfigError:
+        return  # which `trivet config check` tells
     for name in local.names() if local else ():
         try:
-            told = runtime.model(f"local/{name}").about
+            told = _model(runtime, f"local/{name}").about
         except TrivetError:
             continue  # its weights are not here
         facts = replace(known(name), context_tokens=told.context_tokens, usd_3to1=0.0, embeds=None, chats=None)
@@ -145,6 +149,14 @@ def _embedded(runtime: Runtime) -> Iterator[Candidate]:
         yield Candidate(
             name=f"local/{name}", model=name, tasks=tasks, where="embedded", here=True, listed=True, known=facts
         )
+
+
+def _model(runtime: Runtime, name: str) -> Model:
+    """The provider's own: a `[models.NAME]` that is called like it may lead anywhere, off this machine too."""
+    head, _, rest = name.partition("/")
+    provider = runtime.provider(head)
+    assert provider is not None  # it has listed the name
+    return provider.model(rest)
 
 
 def _hosted(runtime: Runtime, *, keys: bool) -> Iterator[Candidate]:
@@ -203,9 +215,3 @@ def _known(model: Model) -> Known:
     if isinstance(provider, Provider) and isinstance(name, str):
         return known(name, discover.base(provider))
     return Known(usd_3to1=0.0) if model.about.where == "embedded" else Known()
-
-
-def _seen(runtime: Runtime) -> object:
-    """What the choice hangs on, in a form that is quick to compare: tuples that are the same are not looked into."""
-    hosted = runtime.hosted().values()
-    return [(getattr(each, "key", None), each.names()) for each in hosted if isinstance(each, Provider)]

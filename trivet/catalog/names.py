@@ -56,12 +56,14 @@ def known(hosts: Iterable[Host]) -> list[str]:
     return [name for name in dict.fromkeys(names) if "/" not in name]
 
 
+@functools.lru_cache(maxsize=256)
 def listed(url: str) -> tuple[str, ...]:
     """The names that the data has for the host at this URL, and that it takes: without what is on its way out, and
     what another maker's models are called behind the same URL."""
     return tuple(model.id for found in _entries(url) for model in found.models if _takes(found, model))
 
 
+@functools.lru_cache(maxsize=8192)
 def entry(name: str, url: str) -> Any:
     """What the data has of this name at the host with this URL: a `genai_prices.types.ModelInfo`, or None."""
     return next((model for found in _entries(url) if (model := found.find_model(name)) is not None), None)

@@ -149,7 +149,7 @@ def _why(family: str, depth: int, candidate: Candidate) -> str:
 
 def _generations(family: str, candidates: Sequence[Candidate]) -> list[list[Candidate]]:
     """Those of the family, by version, the newest first. In each, one of every provider: one's own server goes before
-    the maker, and that before other hosts, the cheaper first."""
+    the maker, and that before other hosts, the cheaper first; of two accounts the one that came first."""
     if family == EMBEDDED:
         return [[c for c in candidates if c.where == EMBEDDED]]
     if family == OWN:
@@ -168,9 +168,9 @@ def _generations(family: str, candidates: Sequence[Candidate]) -> list[list[Cand
     return [sorted((c for _, c in versions[version].values()), key=_host) for version in newest_first]
 
 
-def _host(candidate: Candidate) -> tuple[bool, bool, float, str]:
+def _host(candidate: Candidate) -> tuple[bool, bool, float]:
     price = candidate.known.usd_3to1
-    return candidate.where != "self-served", not candidate.maker, math.inf if price is None else price, candidate.name
+    return candidate.where != "self-served", not candidate.maker, math.inf if price is None else price
 
 
 @functools.lru_cache(maxsize=65536)
