@@ -302,6 +302,7 @@ def test_a_body_that_is_no_error_of_geminis_says_so() -> None:
     error = gemini.read_error(404, {}, b"<html>", TARGET)
     assert type(error) is ProviderError
     assert "base_url" in error.message
+    assert error.raw is None  # a client of Gemini's protocol reads that message, and no web page
 
 
 def test_counts_and_embeddings_are_read() -> None:

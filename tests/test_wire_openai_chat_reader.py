@@ -519,6 +519,12 @@ def test_other_shapes_of_errors_are_read(body: Any) -> None:
     assert "no such thing" in failure(400, body).message
 
 
+@pytest.mark.parametrize("body", [b"<html>bad gateway</html>", b"", b"\xff"])
+def test_a_proxys_page_is_told_in_the_protocols_shape_and_no_json_is_lost(body: bytes) -> None:
+    assert failure(404, body).raw is None  # so that a client of the protocol is told to check base_url, in JSON
+    assert failure(404, b'{"detail":"Not Found"}').raw == Source(protocol="openai-chat", body=b'{"detail":"Not Found"}')
+
+
 def test_a_refused_key_is_not_echoed() -> None:
     found = failure(401, error("Incorrect API key provided: sk-secret"))
     assert "sk-secret" not in found.message

@@ -89,10 +89,12 @@ class _Told:
         self.param: str | None = None
         self.kind = ""  # `code` and `type`, for a search
         self.fields: Mapping[str, Any] = {}
+        self.is_json = False
         try:
             data = msgspec.json.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return
+        self.is_json = True
         data = data[0] if isinstance(data, list) and data else data
         inner = data.get("error", data) if isinstance(data, dict) else data
         if isinstance(inner, str):
@@ -118,7 +120,7 @@ def read_error(status: int, headers: Mapping[str, str], body: bytes, target: Tar
     """The answer of a provider that speaks `protocol`, with a status of 400 or more. `headers` by lower-case name."""
     told = _Told(body)
     error = _error(status, headers, body, target, told)
-    if not isinstance(error, AuthError):
+    if told.is_json and not isinstance(error, AuthError):  # a proxy's web page is nobody's protocol
         error.raw = Source(protocol=protocol, body=body)
     return error
 

@@ -66,7 +66,7 @@ def read_error(status: int, headers: Mapping[str, str], body: bytes, target: Tar
     """The provider's answer with a status of 400 or more."""
     told = _told(body)
     made = _made(status, headers, told, body, target)
-    if not isinstance(made, AuthError):
+    if told is not None and not isinstance(made, AuthError):
         made.raw = Source(protocol=PROTOCOL, body=body)
     return made
 
