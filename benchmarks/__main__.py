@@ -17,6 +17,7 @@ from benchmarks.over_http import Http, serving
 from benchmarks.pairs import Row
 from benchmarks.prompts import Prompts, prompts
 from benchmarks.report import page, table
+from benchmarks.routing import routing
 from benchmarks.sides import Async, Bare, Side, Sync
 from benchmarks.start_up import start_up
 from trivet.local.llama import Llama
@@ -25,8 +26,12 @@ from trivet.local.settings import LocalSettings
 
 RESULTS = Path(__file__).with_name("results.md")
 MODEL = "smollm2"
-SUBJECTS = ("start-up", "gateway", "decode", "prefill", "at-once", "cancel", "memory")
-WITHOUT_MODEL: dict[str, Callable[[], list[Row]]] = {"start-up": start_up, "gateway": gateway}
+SUBJECTS = ("start-up", "gateway", "routing", "decode", "prefill", "at-once", "cancel", "memory")
+WITHOUT_MODEL: dict[str, Callable[[], list[Row]]] = {
+    "start-up": start_up,
+    "gateway": gateway,
+    "routing": routing,
+}
 
 
 def main() -> None:
