@@ -214,6 +214,17 @@ def test_an_item_of_openais_own_goes_back_unchanged() -> None:
     assert sent == [message("user", [{"type": "input_text", "text": "x"}, file])]
 
 
+def test_an_empty_text_beside_calls_is_no_message_between_them_and_their_results() -> None:
+    """As Google's streams end, and ours in its protocol: the pieces come back one by one."""
+    call = ToolCall(id="c", name="f")
+    assert [item["type"] for item in items(assistant(call, ""), user(ToolResult(call_id="c")))] == [
+        "function_call",
+        "function_call_output",
+    ]
+    assert [item["type"] for item in items(assistant("", call))] == ["function_call"]
+    assert items(assistant("")) == [message("assistant", "")]
+
+
 def test_a_call_id_that_is_too_long_is_another_for_the_call_and_its_result() -> None:
     call, result = items(assistant(ToolCall(id="x" * 65, name="f")), user(ToolResult(call_id="x" * 65)))
     assert call["call_id"] == result["call_id"] != "x" * 65

@@ -31,6 +31,7 @@ from trivet.wire.openai_responses.terms import Terms
 
 Json = dict[str, Any]
 _CONTENT = ("input_image", "input_file")  # opaque, and yet content of a message: files by their ids
+_NOTHING = Text(text="")
 _CHATS = (None, "file", "custom")  # kinds of opaque content that OpenAI's chat has, and not its responses
 
 
@@ -44,7 +45,7 @@ def _items(message: Message, where: str, terms: Terms) -> list[Json]:
         raise terms.refuse("name of a message", f"{where}.name", "say it in the text")
     out: list[Json] = []
     content: list[Part] = []  # of one item, until a part comes that is an item itself
-    for part in message.content:
+    for part in _said(message):
         item = _item(part, where, terms)
         if content and (item is not None or _phase(part) != _phase(content[0])):
             out.append(_message(message.role, content, where, terms))
@@ -59,6 +60,14 @@ def _items(message: Message, where: str, terms: Terms) -> list[Json]:
         at = next((n for n, item in enumerate(out) if item.get("type") == "message"), 0)
         out[at] = terms.merge(out[at], message.extra, where)
     return out
+
+
+def _said(message: Message) -> Sequence[Part]:
+    """Without an answer's empty texts, where it has said anything else: a message of nothing would come between a call
+    and its result."""
+    if message.role != "assistant":
+        return message.content
+    return [p for p in message.content if p != _NOTHING] or message.content
 
 
 def _item(part: Part, where: str, terms: Terms) -> Json | None:
