@@ -6,11 +6,14 @@ No host is asked. Names and prices where none are given are those of the install
 from __future__ import annotations
 
 import re
+from collections.abc import AsyncIterator
 from typing import ClassVar
 
 import pytest
 
+from tests.listing_host import listing_host
 from tests.local_stub import WHERE
+from tests.test_discovery import SERVERS, closed_port, move
 from tests.test_imports import loaded_by
 from trivet import registry, situations
 from trivet.adapt.attempts import beneath
@@ -35,6 +38,9 @@ QUESTION = Chat(messages=(user("Hi"),))
 @pytest.fixture(autouse=True)
 def here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(registry.PROVIDERS, "local", WHERE)
+    nothing = closed_port()
+    for name in SERVERS:
+        move(monkeypatch, name, f"http://127.0.0.1:{nothing}/v1")
     for variable in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.delenv(variable, raising=False)
 
@@ -44,6 +50,13 @@ def every_key(monkeypatch: pytest.MonkeyPatch) -> None:
     for provider in Runtime().hosted().values():
         if variable := getattr(provider, "key_variable", None):
             monkeypatch.setenv(variable, "made-up")
+
+
+@pytest.fixture
+async def runtime() -> AsyncIterator[Runtime]:
+    """One that is closed after the requests made of it."""
+    async with Runtime() as made:
+        yield made
 
 
 def chosen(runtime: Runtime, name: str, needs: str = "") -> list[str]:
@@ -305,9 +318,11 @@ def test_the_last_resort_says_that_it_is_one() -> None:
 
 
 @pytest.mark.parametrize(("name", "variable"), [("vision", "ANTHROPIC_API_KEY"), ("embedding", "OPENAI_API_KEY")])
-def test_where_nothing_can_answer_the_error_says_what_would(name: str, variable: str) -> None:
+async def test_where_nothing_can_answer_the_error_says_what_would(runtime: Runtime, name: str, variable: str) -> None:
+    auto = runtime.model(f"auto/{name}")
+    assert auto.about.name == f"auto/{name}"
     with pytest.raises(UnknownModelError, match=f"auto/{name}: no model for it is available.*{variable}.*Ollama"):
-        Runtime().model(f"auto/{name}")
+        await auto.call(QUESTION)
 
 
 def test_an_unknown_situation_is_told_the_nearest() -> None:
@@ -450,14 +465,35 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> type[Scripted]:
     return imported
 
 
-async def test_the_newest_answers_and_its_name_is_told(scripted: type[Scripted]) -> None:
-    response = await Runtime().model("auto/quality").call(QUESTION)
+async def test_the_newest_answers_and_its_name_is_told(runtime: Runtime, scripted: type[Scripted]) -> None:
+    response = await runtime.model("auto/quality").call(QUESTION)
     assert [(a.model, a.outcome) for a in response.route] == [("anthropic/claude-opus-4-7", "answered")]
 
 
-async def test_where_one_fails_the_next_answers(scripted: type[Scripted]) -> None:
+async def test_servers_on_this_machine_are_asked_at_the_first_request(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that it is as `trivet choose` says, in a process that has asked nobody."""
+    served = Fake(about=About(name="ollama/qwen3:8b", tasks=TASKS))
+    monkeypatch.setattr(Hosted, "model", lambda provider, name: served)
+    with listing_host("qwen3:8b") as host:
+        move(monkeypatch, "ollama", host.base)
+        auto = runtime.model("auto/private")
+        assert host.asked == []
+        for _ in range(2):
+            assert (await auto.call(QUESTION)).route[-1].model == "ollama/qwen3:8b"
+    assert host.asked == [("/v1/models", None)]
+
+
+def test_another_trivet_is_no_server_of_models() -> None:
+    """It may have hosts behind it, and us."""
+    runtime = lists(Runtime(), **{"llama-server": ("local/smollm2", "auto/quality", "qwen3:8b")})
+    assert chosen(runtime, "private") == ["local/smollm2"]
+
+
+async def test_where_one_fails_the_next_answers(runtime: Runtime, scripted: type[Scripted]) -> None:
     scripted.replies["claude-opus-4-7"] = AuthError("no such key")
-    response = await Runtime().model("auto/quality").call(QUESTION)
+    response = await runtime.model("auto/quality").call(QUESTION)
     assert [(a.model, a.outcome) for a in response.route] == [
         ("anthropic/claude-opus-4-7", "failed"),
         ("anthropic/claude-opus-4-5", "answered"),
@@ -489,17 +525,21 @@ def test_a_route_of_ones_own_knows_what_its_models_take_and_cost() -> None:
     )
 
 
-async def test_reasoning_asks_for_its_effort_where_the_request_does_not_say(scripted: type[Scripted]) -> None:
-    auto = Runtime().model("auto/reasoning")
+async def test_reasoning_asks_for_its_effort_where_the_request_does_not_say(
+    runtime: Runtime, scripted: type[Scripted]
+) -> None:
+    auto = runtime.model("auto/reasoning")
     await auto.call(QUESTION)
     await auto.call(Chat(messages=(user("Hi"),), reasoning=Reasoning(effort="low")))
     asked = scripted.made["claude-opus-4-7"].requests
     assert [request.reasoning for request in asked] == [Reasoning(effort="high"), Reasoning(effort="low")]  # type: ignore[attr-defined]
 
 
-async def test_only_models_of_the_first_tier_are_asked_for_an_effort(scripted: type[Scripted]) -> None:
+async def test_only_models_of_the_first_tier_are_asked_for_an_effort(
+    runtime: Runtime, scripted: type[Scripted]
+) -> None:
     scripted.replies |= {name: AuthError("no") for name in ("claude-opus-4-7", "claude-opus-4-5")}
-    await Runtime().model("auto/reasoning").call(QUESTION)
+    await runtime.model("auto/reasoning").call(QUESTION)
     assert [request.reasoning for request in scripted.made["deepseek-v4-pro"].requests] == [None]  # type: ignore[attr-defined]
 
 
@@ -517,20 +557,19 @@ async def test_a_list_that_changes_changes_the_choice(
     assert runtime.model("auto/quality") is auto
 
 
-async def test_a_key_that_appears_changes_the_choice(monkeypatch: pytest.MonkeyPatch) -> None:
-    runtime = Runtime()
+async def test_a_key_that_appears_changes_the_choice(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
     assert routes(runtime, "quality") == ["local/smollm2"]
     monkeypatch.setenv("ANTHROPIC_API_KEY", "made-up")
     assert routes(runtime, "quality")[0].startswith("anthropic/claude-opus-")
 
 
-async def test_another_policy_takes_the_tables_place(scripted: type[Scripted]) -> None:
+async def test_another_policy_takes_the_tables_place(runtime: Runtime, scripted: type[Scripted]) -> None:
     """What measures models gives them another order."""
 
     def oldest(situation: object, available: object, needs: object) -> list[object]:
         return list(ranked(situation, available, needs))[::-1]  # type: ignore[arg-type]
 
-    auto = situations.Auto(Runtime(), situations.situation("quality"), policy=oldest)  # type: ignore[arg-type]
+    auto = situations.Auto(runtime, situations.situation("quality"), policy=oldest)  # type: ignore[arg-type]
     assert (await auto.call(QUESTION)).route[-1].model == "anthropic/deepseek-v4-pro"
 
 
@@ -539,9 +578,9 @@ async def test_a_table_may_stand_on_a_situation(scripted: type[Scripted]) -> Non
         "smart": ModelSettings(use=("auto/quality", "local/smollm2")),
         "terse": ModelSettings(base="auto/cheap", system="Be terse."),
     }
-    runtime = Runtime(Config(models=tables))
-    assert runtime.problems() == {}
-    assert (await runtime.model("smart").call(QUESTION)).route[-1].model == "anthropic/claude-opus-4-7"
+    async with Runtime(Config(models=tables)) as runtime:
+        assert runtime.problems() == {}
+        assert (await runtime.model("smart").call(QUESTION)).route[-1].model == "anthropic/claude-opus-4-7"
 
 
 def test_the_data_is_not_loaded_to_list_the_names() -> None:

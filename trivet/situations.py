@@ -1,7 +1,8 @@
 """`auto/SITUATION`: what is available here, and a model that stands for the best of it.
 
 What is available changes while a process runs: a server lists another model, a key is set. So `Auto` looks, at each
-request, whether anything has, and chooses again only then.
+request, whether anything has, and chooses again only then. At its first request it asks servers on this machine, as
+`trivet choose` does, so that both say the same.
 """
 
 from __future__ import annotations
@@ -24,9 +25,10 @@ from trivet.types import Event, Request, replace, task_name
 if TYPE_CHECKING:
     from trivet.runtime import Runtime
 
-__all__ = ["AUTO", "Auto", "available", "choices", "informed", "mend", "names", "situation"]
+__all__ = ["AUTO", "Auto", "available", "choices", "informed", "look", "mend", "names", "situation"]
 
 AUTO = "auto/"
+PROBE_S = 1  # what a server on this machine may take to say what it has
 
 
 def names() -> tuple[str, ...]:
@@ -49,45 +51,64 @@ def choices(runtime: Runtime, situation: Situation, needs: Needs = NONE, policy:
     return policy(situation, available(runtime), needs)
 
 
+async def look(runtime: Runtime) -> None:
+    """Asks servers on this machine that have not told what they have. One that does not answer has nothing."""
+    from trivet.providers import discover
+
+    hosted = runtime.hosted().items()
+    silent = {n: p for n, p in hosted if isinstance(p, Provider) and discover.here(p) and not p.names()}
+    await discover.ask_all(silent, PROBE_S)
+
+
 class Auto(Model):
-    """A route over the best of what is available. Raises `UnknownModelError` where that is nothing."""
+    """A route over the best of what is available. A request for which that is nothing raises `UnknownModelError`, which
+    says what would change that."""
 
     trails = True
 
     def __init__(self, runtime: Runtime, situation: Situation, policy: Policy = ranked) -> None:
         self._runtime, self._situation, self._policy = runtime, situation, policy
         self._providers = [each for each in runtime.hosted().values() if isinstance(each, Provider)]
+        self._looked = False
         self._seen: object = None
         self._route: Model | None = None
-        self.route()  # so that a name that leads nowhere says so when it is built
 
     @property
     def about(self) -> About:
-        return replace(self.route().about, name=AUTO + self._situation.name)
+        name, route = AUTO + self._situation.name, self.route()
+        return About(name=name, tasks=(self._situation.task,)) if route is None else replace(route.about, name=name)
 
     @property
     def inners(self) -> tuple[Model, ...]:
-        return (self.route(),)
+        route = self.route()
+        return () if route is None else (route,)
 
     async def stream(self, request: Request) -> AsyncGenerator[Event, None]:
-        async with aclosing(self.route().stream(request)) as events:
+        if not self._looked:
+            await look(self._runtime)
+            self._looked = True
+        route = self.route()
+        if route is None:
+            raise UnknownModelError(mend(self._runtime, self._situation))
+        async with aclosing(route.stream(request)) as events:
             async for event in events:
                 yield event
 
-    def route(self) -> Model:
-        """The one that was made last, for as long as the providers have the same keys and the same lists."""
+    def route(self) -> Model | None:
+        """The one that was made last, for as long as the providers have the same keys and the same lists; None where
+        nothing is available."""
         seen = [(getattr(each, "key", None), each.names()) for each in self._providers]
         if self._route is None or seen != self._seen:
             self._route, self._seen = self._made(), seen
         return self._route
 
-    def _made(self) -> Model:
+    def _made(self) -> Model | None:
         from trivet.adapt.build import routed  # which brings asyncio
         from trivet.adapt.effort import DefaultEffort
 
         chosen = choices(self._runtime, self._situation, policy=self._policy)[: self._situation.most]
         if not chosen:
-            raise UnknownModelError(mend(self._runtime, self._situation))
+            return None
         models, abouts = [], []
         for choice in chosen:
             model = _model(self._runtime, choice.candidate.name)
@@ -167,6 +188,8 @@ def _hosted(runtime: Runtime, *, keys: bool) -> Iterator[Candidate]:
             continue
         url, own = discover.base(provider), getattr(provider, "self_served", False)
         listed = provider.names()
+        if own and not {*names()}.isdisjoint(listed):
+            continue  # another trivet, or this one: what it would ask is its own affair, and may be us
         for model in listed or (() if own else well_known.listed(url)):
             yield Candidate(
                 name=f"{name}/{model}",

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from trivet.catalog.situations import Choice, Situation
     from trivet.runtime import Runtime
 
-PROBE_S = 1  # what a server on this machine may take to say what it has
 SHOWN = 8
 
 
@@ -49,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
 
     async def show() -> None:
         async with Runtime.load(args.config) as runtime:
-            await _look(runtime)
+            await situations.look(runtime)
             if situation is None:
                 _all(runtime, needs, as_json=args.json)
             else:
@@ -57,15 +56,6 @@ def run(args: argparse.Namespace) -> int:
 
     asyncio.run(show())
     return 0
-
-
-async def _look(runtime: Runtime) -> None:
-    """Asks servers on this machine what they have; one that does not answer has nothing."""
-    from trivet.model import Provider
-    from trivet.providers import discover
-
-    here = {n: p for n, p in runtime.hosted().items() if isinstance(p, Provider) and discover.here(p)}
-    await discover.ask_all(here, PROBE_S)
 
 
 def _one(runtime: Runtime, situation: Situation, needs: Needs, *, as_json: bool) -> None:
