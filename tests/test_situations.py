@@ -325,6 +325,13 @@ async def test_where_nothing_can_answer_the_error_says_what_would(runtime: Runti
         await auto.call(QUESTION)
 
 
+async def test_in_a_chain_a_situation_that_nothing_is_available_for_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    tables = {"chain": ModelSettings(use=("auto/vision", "local/smollm2"))}
+    async with Runtime(Config(models=tables)) as runtime:
+        response = await runtime.model("chain").call(QUESTION)
+    assert [(a.model, a.outcome) for a in response.route] == [("auto/vision", "skipped"), ("local/smollm2", "answered")]
+
+
 def test_an_unknown_situation_is_told_the_nearest() -> None:
     with pytest.raises(UnknownModelError, match="Did you mean 'auto/quality'") as caught:
         Runtime().model("auto/qualty")

@@ -89,7 +89,9 @@ class Auto(Model):
             self._looked = True
         route = self.route()
         if route is None:
-            raise UnknownModelError(mend(self._runtime, self._situation))
+            error = UnknownModelError(mend(self._runtime, self._situation))
+            error.fallback, error.asked = True, False  # in a chain, the next may be there
+            raise error
         async with aclosing(route.stream(request)) as events:
             async for event in events:
                 yield event

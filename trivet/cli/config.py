@@ -99,8 +99,9 @@ def _found(runtime: Runtime, problems: dict[str, TrivetError]) -> Iterator[str]:
     for name, model in config.models.items():
         yield f"  [models]     {name} -> {_state(problems, 'models', name) or _meaning(runtime, name, model)}"
     for name in runtime.names():
-        if name not in config.models:
+        if name not in config.models and not name.startswith("auto/"):
             yield f"  as it is     {name}"
+    yield "  as it is     auto/SITUATION: `trivet choose` says what each is here"
 
 
 def _provider(runtime: Runtime, name: str) -> str:
