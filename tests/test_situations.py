@@ -508,12 +508,12 @@ async def test_where_one_fails_the_next_answers(runtime: Runtime, scripted: type
 
 
 async def test_a_model_that_is_known_to_lack_vision_is_skipped_for_an_image(
-    scripted: type[Scripted], monkeypatch: pytest.MonkeyPatch
+    runtime: Runtime, scripted: type[Scripted], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(scripted, "listed", ("deepseek-v4-pro", "mistral-large-4"))
     image = Image(data=b"\x89PNG\r\n\x1a\n", media_type="image/png")
     request = Chat(messages=(user(Text(text="What is this?"), image),))
-    response = await Runtime().model("auto/quality").call(request)
+    response = await runtime.model("auto/quality").call(request)
     assert [(a.model, a.outcome, a.reason) for a in response.route] == [
         ("anthropic/deepseek-v4-pro", "skipped", "takes no image input"),
         ("anthropic/mistral-large-4", "answered", None),
@@ -551,9 +551,8 @@ async def test_only_models_of_the_first_tier_are_asked_for_an_effort(
 
 
 async def test_a_list_that_changes_changes_the_choice(
-    scripted: type[Scripted], monkeypatch: pytest.MonkeyPatch
+    runtime: Runtime, scripted: type[Scripted], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runtime = Runtime()
     auto = runtime.model("auto/quality")
     await auto.call(QUESTION)
     route = auto.route()  # type: ignore[attr-defined]
