@@ -328,3 +328,8 @@ def test_names_lists_what_is_configured_and_what_was_found(monkeypatch: pytest.M
     provider(runtime, "groq")._listed = ("unasked",)
     assert runtime.names()[:3] == ("local/smollm2", "work/gpt-5.5", "ollama/llama3.2:1b")
     assert "groq/unasked" not in runtime.names()
+
+
+async def test_a_makers_name_is_found_behind_a_proxy_of_ones_own_too() -> None:
+    work = ProviderSettings(kind="anthropic", api_key=Secret("k"), base_url="http://proxy.internal/v1")
+    assert name_of(accounts(work=work), "claude-opus-4-7") == "work/claude-opus-4-7"

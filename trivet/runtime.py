@@ -216,7 +216,7 @@ class Runtime:
         hosts = []
         for name, provider in self.hosted().items():
             if isinstance(provider, Provider):
-                url, usable = discover.base(provider), discover.key(provider) != "missing"
+                url, usable = discover.known_by(provider), discover.key(provider) != "missing"
                 hosts.append(well_known.Host(name=name, url=url, usable=usable, lists=provider.names()))
         return hosts
 

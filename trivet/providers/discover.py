@@ -33,6 +33,11 @@ def base(provider: Provider) -> str:
     return getattr(provider, "base", "")
 
 
+def known_by(provider: Provider) -> str:
+    """The usual address of its kind, by which names are its maker's, behind a proxy too; else its own."""
+    return getattr(provider, "base_url", "") or base(provider)
+
+
 def lists(provider: Provider) -> bool:
     """Whether it can say which models it has. Not every host has a list: what such a one answers is empty."""
     host = getattr(provider, "host", None)
