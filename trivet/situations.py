@@ -60,6 +60,11 @@ async def look(runtime: Runtime) -> None:
     await discover.ask_all(silent, PROBE_S)
 
 
+class _Nothing(UnknownModelError):
+    fallback = True  # in a chain, the next may be there
+    asked = False
+
+
 class Auto(Model):
     """A route over the best of what is available. A request for which that is nothing raises `UnknownModelError`, which
     says what would change that."""
@@ -89,9 +94,7 @@ class Auto(Model):
             self._looked = True
         route = self.route()
         if route is None:
-            error = UnknownModelError(mend(self._runtime, self._situation))
-            error.fallback, error.asked = True, False  # in a chain, the next may be there
-            raise error
+            raise _Nothing(mend(self._runtime, self._situation))
         async with aclosing(route.stream(request)) as events:
             async for event in events:
                 yield event
