@@ -24,12 +24,13 @@ class Script(NamedTuple):
 
 class Scripted(Model):
     """The n-th request gets the n-th script, from the start again after the last. What it says names the model, the
-    request, and the piece. `asked` counts by the request's id; `open` are those under way."""
+    request, and the piece. `asked` and `failed` count by the request's id; `open` are those under way."""
 
     def __init__(self, name: str, scripts: Sequence[Script]) -> None:
         self._about = About(name=name, tasks=("chat",), where="test")
         self.scripts = scripts
         self.asked: Counter[str | None] = Counter()
+        self.failed: Counter[str | None] = Counter()
         self.open = 0
 
     @property
@@ -50,6 +51,7 @@ class Scripted(Model):
                     yield TextDelta(text=said[-1])
                 else:
                     await asyncio.sleep(step)
+            self.failed[request.context.id] += script.end is not None
             if isinstance(script.end, TrivetError):
                 raise type(script.end)(script.end.message, **_also(script.end))
             if script.end is None:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from typing import Any, Literal
 
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -100,17 +101,19 @@ class BreakerMachine(RuleBasedStateMachine):
 
     @rule()
     def asks(self) -> None:
-        expected, before = self.table.lets_pass(), len(self.told.asked)
-        task = self.loop.create_task(self._read())
-        self._settle()
-        assert (len(self.told.asked) > before) is expected
-        if expected:
-            self.table.asked(before)
-            self.under_way.append(Asking(before, task))
-        else:
-            error = task.result()
-            assert isinstance(error, OverloadedError)
-            assert not error.asked
+        asking = self._ask()
+        if asking is not None:
+            self.under_way.append(asking)
+
+    @rule(error=st.none() | st.sampled_from(FAILURES), times=st.integers(1, 3))
+    def asks_and_is_answered(self, error: TrivetError | None, times: int) -> None:
+        """In one step, so that a window is soon full."""
+        for _ in range(times):
+            asking = self._ask()
+            if asking is not None and error is None:
+                self._is_done(asking)
+            elif asking is not None and error is not None:
+                self._fails(asking, error)
 
     @rule(seconds=st.sampled_from([1.0, COOL_S / 2, COOL_S]))
     def time_passes(self, seconds: float) -> None:
@@ -127,17 +130,12 @@ class BreakerMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.under_way)
     @rule(data=st.data())
     def is_done(self, data: Any) -> None:
-        asking = self._over(data)
-        self._tells(asking, Done(response=ChatResponse(model="a/1", choices=())))
-        self._answered(asking)
+        self._is_done(self._over(data))
 
     @precondition(lambda self: self.under_way)
     @rule(data=st.data(), error=st.sampled_from(FAILURES))
     def fails(self, data: Any, error: TrivetError) -> None:
-        asking = self._over(data)
-        self._tells(asking, error)
-        self.table.comes_of(asking.number, True, len(self.told.asked))
-        self.table.left(asking.number)
+        self._fails(self._over(data), error)
 
     @precondition(lambda self: self.under_way)
     @rule(data=st.data(), error=st.sampled_from(REFUSALS))
@@ -165,6 +163,28 @@ class BreakerMachine(RuleBasedStateMachine):
                 asking.task.cancel()
             self._settle()
             self.loop.close()
+
+    def _ask(self) -> Asking | None:
+        expected, before = self.table.lets_pass(), len(self.told.asked)
+        task = self.loop.create_task(self._read())
+        self._settle()
+        assert (len(self.told.asked) > before) is expected
+        if expected:
+            self.table.asked(before)
+            return Asking(before, task)
+        error = task.result()
+        assert isinstance(error, OverloadedError)
+        assert not error.asked
+        return None
+
+    def _is_done(self, asking: Asking) -> None:
+        self._tells(asking, Done(response=ChatResponse(model="a/1", choices=())))
+        self._answered(asking)
+
+    def _fails(self, asking: Asking, error: TrivetError) -> None:
+        self._tells(asking, error)
+        self.table.comes_of(asking.number, True, len(self.told.asked))
+        self.table.left(asking.number)
 
     async def _read(self) -> TrivetError | None:
         try:
@@ -201,3 +221,5 @@ class BreakerMachine(RuleBasedStateMachine):
 
 
 TestBreaker = BreakerMachine.TestCase
+if settings.default.max_examples < 200:
+    TestBreaker.settings = settings(max_examples=200)  # what is seldom takes a few steps in a row

@@ -7,7 +7,7 @@ import re
 from contextlib import aclosing
 from typing import NamedTuple, TypeVar
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.scripted import HANGS_S, Script, Scripted
@@ -38,7 +38,7 @@ scripts = st.builds(
     end=st.sampled_from([None, None, "cut", *ERRORS]),
 )
 some_seconds = st.sampled_from([None, 0.1, 1.0, 2.0, 5.0])
-settings = st.builds(
+routes = st.builds(
     RouteSettings,
     policy=st.sampled_from(["ordered", "weighted", "least-busy", "fastest", "cheapest"]),
     sticky=st.booleans(),
@@ -156,6 +156,8 @@ def tells_every_attempt(outcome: Outcome, id: str, fakes: list[Scripted]) -> Non
     for fake in fakes:
         made = [a for a in outcome.route if a.model == fake.about.name and a.outcome != "skipped"]
         assert len(made) == fake.asked[id], outcome.route
+        assert sum(attempt.outcome == "failed" for attempt in made) >= fake.failed[id]  # or was given up as too late
+        assert all(attempt.reason for attempt in made if attempt.outcome != "answered")
     answered = [i for i, attempt in enumerate(outcome.route) if attempt.outcome == "answered"]
     assert answered == ([len(outcome.route) - 1] if outcome.error is None else [])
     for event in outcome.events:
@@ -177,7 +179,8 @@ def nothing_is_open(model: Model, fakes: list[Scripted]) -> None:
             assert [target.in_flight for target in route.targets] == [0] * len(route.targets)
 
 
-@given(some(some(scripts)), settings, st.none() | settings, some(clients))
+@settings(max_examples=max(settings.default.max_examples, 600))
+@given(some(some(scripts)), routes, st.none() | routes, some(clients))
 def test_whatever_happens(
     told: list[list[Script]], how: RouteSettings, inside: RouteSettings | None, several: list[Client]
 ) -> None:
@@ -194,6 +197,21 @@ def test_whatever_happens(
             is_of_one_answer(outcome)
             tells_every_attempt(outcome, str(i), fakes)
             is_in_time(outcome, how.total_s, client.leaves_s, client.has_s if how.total_s else None)
+        nothing_is_open(model, fakes)
+
+    run(main())
+
+
+def test_who_is_started_and_ended_at_once_was_not_asked() -> None:
+    """Both fail at the same moment: the first makes place for the third, and the second finds the request wrong."""
+
+    async def main() -> None:
+        first, second = Script([2.0], OverloadedError("busy")), Script([1.0], RequestError("wrong"))
+        fakes = [Scripted(name, [each]) for name, each in zip(NAMES, (first, second, Script(["text"])), strict=True)]
+        model = routed("smart", fakes, RouteSettings(retries=0, breaker=False, hedge_s=1.0))
+        (outcome,) = await together(model, [Client(0, None, None, None)])
+        tells_every_attempt(outcome, "0", fakes)
+        assert isinstance(outcome.error, RequestError)
         nothing_is_open(model, fakes)
 
     run(main())

@@ -276,14 +276,6 @@ def test_a_tool_choice_is_read(calling: Any, expected: ToolChoice) -> None:
     assert chat.extra == {}
 
 
-def test_some_of_the_functions_alone_are_for_a_model_that_knows_this() -> None:
-    both = [{"functionDeclarations": [WEATHER, {"name": "g"}, {"name": "h"}]}]
-    calling = {"mode": "ANY", "allowedFunctionNames": ["weather", "g"]}
-    chat = parse(tools=both, toolConfig={"functionCallingConfig": calling})
-    assert chat.tool_choice == ToolChoice(mode="required")
-    assert chat.extra == {"toolConfig": {"functionCallingConfig": {"allowedFunctionNames": ["weather", "g"]}}}
-
-
 def test_validated_calls_are_strict_tools() -> None:
     chat = parse(
         tools=[{"functionDeclarations": [WEATHER]}], toolConfig={"functionCallingConfig": {"mode": "VALIDATED"}}

@@ -138,7 +138,7 @@ def test_a_tool_choice_is_read(sent: Any, expected: ToolChoice) -> None:
 @pytest.mark.parametrize(
     "sent",
     [
-        {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "weather"}]},
+        {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "web_search"}]},
         {"type": "web_search_preview"},
         {"type": "mcp", "server_label": "x"},
         {"type": "custom", "name": "sql"},

@@ -402,13 +402,11 @@ def test_a_text_of_openais_goes_to_others_without_what_only_labels_it(wire: Any,
 
 def test_what_chat_completions_share_crosses() -> None:
     chat = Source(protocol="openai-chat", body=b"{}")
-    tools = [{"type": "function", "function": {"name": "f"}}]
     extra = {
         "metadata": {"a": "b"},
         "verbosity": "low",
         "store": True,
         "prompt_cache_retention": "24h",
-        "tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": tools}},
     }
     sent = write(source=chat, extra=extra, tools=(TOOL,), output=Output())
     assert sent == {
@@ -419,7 +417,6 @@ def test_what_chat_completions_share_crosses() -> None:
         "metadata": {"a": "b"},
         "store": True,
         "prompt_cache_retention": "24h",
-        "tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "f"}]},
     }
 
 

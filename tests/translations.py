@@ -83,6 +83,7 @@ FEATURES: dict[str, Chat] = {
     "tool choice: none": asked(tools=(TOOL,), tool_choice=ToolChoice(mode="none")),
     "tool choice: required": asked(tools=(TOOL,), tool_choice=ToolChoice(mode="required")),
     "tool choice: one by name": asked(tools=(TOOL,), tool_choice=ToolChoice(mode="named", name="t")),
+    "tool choice: some of the tools": asked(tools=(TOOL,), tool_choice=ToolChoice(mode="required", names=("t",))),
     "no parallel calls": asked(tools=(TOOL,), tool_choice=ToolChoice(parallel=False)),
     "a tool's result": result(Text(text="r")),
     "a tool's result that is an error": result(Text(text="r"), is_error=True),

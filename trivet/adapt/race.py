@@ -89,7 +89,8 @@ class Race:
         )
         if not done:
             self._start()
-        for task in sorted(done, key=lambda task: task.exception() is not None):
+        began = [task for task in self._runs if task in done]  # in their order, and who answers before who fails
+        for task in sorted(began, key=lambda task: task.exception() is not None):
             run = self._runs[task]
             if task.exception() is None:
                 del self._runs[task]

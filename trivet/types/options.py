@@ -25,14 +25,18 @@ class Tool(Value, frozen=True, kw_only=True):
 
 
 class ToolChoice(Value, frozen=True, kw_only=True):
-    """`auto`: the model decides; `none`: no call; `required`: some call; `named`: the tool called `name`.
+    """`auto`: the model decides; `none`: no call; `required`: some call; `named`: the tool called `name`. With `auto`
+    and `required`, `names` are the only tools that may be called; where it is empty, all may.
     `parallel` says whether several calls in one turn are welcome, None being the provider's default."""
 
     mode: Literal["auto", "none", "required", "named"] = "auto"
     name: str | None = None
+    names: tuple[str, ...] = ()
     parallel: bool | None = None
 
     def __post_init__(self) -> None:
+        if self.names and self.mode not in ("auto", "required"):
+            raise ValueError('a tool choice has names only where its mode is "auto" or "required"')
         if (self.mode == "named") != (self.name is not None):
             raise ValueError('a tool choice has a name exactly when its mode is "named"')
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 
 from trivet.errors import RequestError, UnsupportedError
-from trivet.types import CacheMark, FinishReason, Sampling, Usage
+from trivet.types import CacheMark, FinishReason, Sampling, Tool, ToolChoice, Usage
 from trivet.wire import Target
 from trivet.wire.fields import Fields, drop_defaults
 from trivet.wire.sampling import bounded
@@ -94,6 +94,28 @@ def _stop(body: Fields) -> tuple[str, ...]:
     if "" in stop:
         raise RequestError("stop: a stop sequence must not be empty", field="stop")
     return stop
+
+
+def read_allowed(
+    choice: Any, named: Callable[[Mapping[str, Any]], Any], tools: tuple[Tool, ...], parallel: bool | None
+) -> ToolChoice | None:
+    """A choice among some tools, `{"mode", "tools"}`, where `named` finds the name in each of those. None where it says
+    more than that, or has one that is no tool of ours: that is for `extra`."""
+    if not isinstance(choice, dict) or choice.keys() != {"mode", "tools"} or choice["mode"] not in ("auto", "required"):
+        return None
+    listed = choice["tools"] if isinstance(choice["tools"], list) else []
+    names = tuple(named(t) if isinstance(t, dict) else None for t in listed)
+    ours = [t.name for t in tools]
+    if not names or any(name not in ours for name in names):
+        return None
+    if choice["mode"] == "required" and len(names) == 1:
+        return ToolChoice(mode="named", name=names[0], parallel=parallel)
+    return ToolChoice(mode=choice["mode"], names=names, parallel=parallel)
+
+
+def kind_of(name: str | None, tools: tuple[Tool, ...]) -> str:
+    """What a choice has to call the tool with this name."""
+    return "custom" if any(t.name == name and t.extra.get("type") == "custom" for t in tools) else "function"
 
 
 def read_cache_mark(p: Fields) -> CacheMark | None:

@@ -32,6 +32,11 @@ def tool_fields(request: Conversation, model: str, caps: Mapping[str, bool]) -> 
     if mode == "none":
         return {}
     if mode == "auto":
+        if choice is not None and choice.names:
+            raise UnsupportedError(
+                f"{model} is held to some of its tools only where it must call one: require a call, or send only those",
+                field="tool_choice.names",
+            )
         if not caps.get("supports_tools"):
             raise UnsupportedError(
                 f"{model} cannot choose among tools by itself, its chat template has no place for them: "
@@ -89,13 +94,14 @@ def _check(tools: Sequence[Tool], model: str) -> None:
 def _allowed(request: Conversation) -> Sequence[Tool]:
     """The tools that a forced call may name."""
     choice = request.tool_choice
-    if choice is None or choice.mode != "named":
+    wanted = () if choice is None else choice.names if choice.name is None else (choice.name,)
+    if not wanted:
         return request.tools
-    tools = [t for t in request.tools if t.name == choice.name]
-    if not tools:
-        names = ", ".join(t.name for t in request.tools)
-        raise RequestError(f"tool_choice names {choice.name!r}, and the tools are {names}", field="tool_choice")
-    return tools
+    names = [t.name for t in request.tools]
+    for name in wanted:
+        if name not in names:
+            raise RequestError(f"tool_choice names {name!r}, and the tools are {', '.join(names)}", field="tool_choice")
+    return [t for t in request.tools if t.name in wanted]
 
 
 def _shown(tool: Tool) -> Json:

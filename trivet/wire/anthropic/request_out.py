@@ -147,6 +147,11 @@ def _tool_choice(choice: ToolChoice | None, tools: bool) -> Json:
     """Nothing without tools, where only `auto` and `none` can be meant, and where the protocol allows none."""
     if choice is None or (not tools and choice.mode in ("auto", "none")):
         return {}
+    if choice.names:  # without the other tools it would be another prompt, and its cache another: the client's to say
+        raise UnsupportedError(
+            "a choice among some of the tools has no counterpart in Anthropic's messages: send only those tools",
+            field="tool_choice.names",
+        )
     body: Json = {"type": _MODES[choice.mode]}
     if choice.name is not None:
         body["name"] = choice.name

@@ -158,10 +158,10 @@ def _mode(c: ProtoFields, tools: tuple[Tool, ...]) -> tuple[ToolChoice | None, b
         raise RequestError(f"{path} asks for a call but there are no functions: send tools too", field=path)
     if mode == "ANY" and len(names) == 1:
         return ToolChoice(mode="named", name=names[0]), False
-    if names:  # some of the tools: a model that does not know this refuses it
-        c.left["allowedFunctionNames"] = names
+    if names and mode == "NONE":  # none of some tools: whoever knows what that means may have it
+        c.left["allowedFunctionNames"], names = names, []
     modes: Any = {"ANY": "required", "NONE": "none"}
-    return ToolChoice(mode=modes.get(mode, "auto")), mode == "VALIDATED"
+    return ToolChoice(mode=modes.get(mode, "auto"), names=tuple(names)), mode == "VALIDATED"
 
 
 # --- structured output, thinking ---------------------------------------------------------------------------------

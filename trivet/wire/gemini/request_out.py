@@ -144,14 +144,16 @@ def _tool(tool: Tool, index: int, from_elsewhere: bool) -> Json:
 
 
 def _tool_config(choice: ToolChoice | None, tools: tuple[Tool, ...]) -> Json:
-    """Where a tool is strict, so that its schema must hold, `VALIDATED` says so; `ANY` holds schemas anyway."""
+    """Where a tool is strict, so that its schema must hold, `VALIDATED` says so; `ANY` holds schemas anyway.
+    With `AUTO`, Google takes no names of the functions that may be called, and with `VALIDATED` it does."""
     strict = any(tool.strict for tool in tools)
     if choice is None and not strict:
         return {}
     mode = "AUTO" if choice is None else _MODES[choice.mode]
-    calling: Json = {"mode": "VALIDATED" if strict and mode == "AUTO" else mode}
-    if choice is not None and choice.name is not None:
-        calling["allowedFunctionNames"] = [choice.name]
+    names = () if choice is None else choice.names if choice.name is None else (choice.name,)
+    calling: Json = {"mode": "VALIDATED" if mode == "AUTO" and (strict or names) else mode}
+    if names:
+        calling["allowedFunctionNames"] = list(names)
     if choice is not None and choice.parallel is False:
         raise UnsupportedError(
             "the request wants no calls side by side, which Gemini cannot promise: leave that out",

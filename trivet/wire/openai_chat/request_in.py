@@ -6,6 +6,7 @@ refused here. Beyond the protocol, `top_k` and the reasoning of earlier turns ar
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
 import msgspec
@@ -14,7 +15,7 @@ from trivet.errors import RequestError
 from trivet.types import Chat, Effort, Message, Output, Reasoning, Sampling, Source, Text, Tool, ToolChoice, replace
 from trivet.wire import Incoming
 from trivet.wire.fields import Fields, drop_defaults, need_object, read_object, rest
-from trivet.wire.openai import read_cache_mark, read_sampling, read_stream, refuse_deprecated
+from trivet.wire.openai import read_allowed, read_cache_mark, read_sampling, read_stream, refuse_deprecated
 from trivet.wire.openai_chat.messages_in import read_messages
 from trivet.wire.openai_chat.terms import PROTOCOL
 
@@ -179,11 +180,17 @@ def _tool(t: Fields) -> Tool:
 
 
 def _tool_choice(data: Fields, tools: tuple[Tool, ...]) -> ToolChoice | None:
-    """`tool_choice` and `parallel_tool_calls`. A choice among some tools, or of a custom tool, is left to `extra`."""
+    """`tool_choice` and `parallel_tool_calls`. A choice of a custom tool, or among tools some of which are
+    not ours, is left to `extra`."""
     parallel = data.take("parallel_tool_calls", bool)
     value = data.left.get("tool_choice")
     choice = None if parallel is None else ToolChoice(parallel=parallel)
-    if value is None or (isinstance(value, dict) and value.get("type") in ("allowed_tools", "custom")):
+    if isinstance(value, dict) and value.get("type") == "allowed_tools":
+        inner = value.get("allowed_tools") if value.keys() == {"type", "allowed_tools"} else None
+        if allowed := read_allowed(inner, _allowed_name, tools, parallel):
+            del data.left["tool_choice"]
+        return allowed or choice
+    if value is None or (isinstance(value, dict) and value.get("type") == "custom"):
         return choice
     if isinstance(value, dict):
         choice = _named(Fields(value, "tool_choice"), tools, parallel)
@@ -198,6 +205,12 @@ def _tool_choice(data: Fields, tools: tuple[Tool, ...]) -> ToolChoice | None:
         raise RequestError("tool_choice asks for a call but there are no tools: send tools too", field="tool_choice")
     del data.left["tool_choice"]
     return choice
+
+
+def _allowed_name(tool: Mapping[str, Any]) -> Any:
+    kind = tool.get("type")
+    inner = tool.get(kind) if kind in ("function", "custom") and len(tool) == 2 else None
+    return inner["name"] if isinstance(inner, dict) and inner.keys() == {"name"} else None
 
 
 def _named(value: Fields, tools: tuple[Tool, ...], parallel: bool | None) -> ToolChoice:

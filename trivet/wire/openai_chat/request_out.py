@@ -9,7 +9,7 @@ import msgspec
 
 from trivet.types import Chat, Output, Reasoning, Sampling, Tool, ToolChoice
 from trivet.wire import Target
-from trivet.wire.openai import told_streaming, write_streaming
+from trivet.wire.openai import kind_of, told_streaming, write_streaming
 from trivet.wire.openai_chat.messages_out import write_messages
 from trivet.wire.openai_chat.terms import PROVIDER, Terms
 from trivet.wire.openai_terms import merged
@@ -119,9 +119,14 @@ def _tool_choice(choice: ToolChoice | None, tools: tuple[Tool, ...], terms: Term
         return {}  # without tools, these two say what holds anyway
     body: Json = {"tool_choice": choice.mode}
     if choice.mode == "named":
-        custom = any(t.name == choice.name and t.extra.get("type") == "custom" for t in tools)
-        kind = "custom" if custom else "function"
+        kind = kind_of(choice.name, tools)
         body = {"tool_choice": {"type": kind, kind: {"name": choice.name}}}
+    if choice.names:
+        if terms.target.family != PROVIDER and not terms.own:
+            raise terms.refuse("choice among some of the tools", "tool_choice.names", "send only those tools")
+        kinds = [(kind_of(name, tools), name) for name in choice.names]
+        allowed = {"mode": choice.mode, "tools": [{"type": kind, kind: {"name": name}} for kind, name in kinds]}
+        body = {"tool_choice": {"type": "allowed_tools", "allowed_tools": allowed}}
     if choice.parallel is not None:
         body["parallel_tool_calls"] = choice.parallel
     return body

@@ -9,12 +9,14 @@ default is true. What builds on a store (`previous_response_id`, `conversation`,
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, get_args
 
 from trivet.errors import RequestError
 from trivet.types import Chat, Effort, Output, Reasoning, Request, Sampling, Source, Tool, ToolChoice, replace, system
 from trivet.wire import Incoming
 from trivet.wire.fields import Fields, drop_defaults, read_object, rest
+from trivet.wire.openai import read_allowed
 from trivet.wire.openai_responses.items_in import read_input
 from trivet.wire.sampling import bounded
 
@@ -160,9 +162,15 @@ def _tool(t: Fields, kind: str) -> Tool:
 
 
 def _tool_choice(data: Fields, tools: tuple[Tool, ...]) -> ToolChoice | None:
-    """`tool_choice` and `parallel_tool_calls`. A choice among some tools, or of a provider's own, is for `extra`."""
+    """`tool_choice` and `parallel_tool_calls`. A choice of a provider's own tool, or among tools some of which
+    are, is for `extra`."""
     parallel = data.take("parallel_tool_calls", bool)
     value = data.left.get("tool_choice")
+    if isinstance(value, dict) and value.get("type") == "allowed_tools":
+        inner = {k: v for k, v in value.items() if k != "type"}
+        if allowed := read_allowed(inner, _allowed_name, tools, parallel):
+            del data.left["tool_choice"]
+            return allowed
     if value is None or (
         isinstance(value, dict) and isinstance(value.get("type"), str) and value["type"] != "function"
     ):
@@ -181,6 +189,10 @@ def _tool_choice(data: Fields, tools: tuple[Tool, ...]) -> ToolChoice | None:
         raise RequestError("tool_choice asks for a call but there are no tools: send tools too", field="tool_choice")
     del data.left["tool_choice"]
     return choice
+
+
+def _allowed_name(tool: Mapping[str, Any]) -> Any:
+    return tool["name"] if tool.get("type") in ("function", "custom") and tool.keys() == {"type", "name"} else None
 
 
 def _named(value: Fields, tools: tuple[Tool, ...], others: bool, parallel: bool | None) -> ToolChoice:

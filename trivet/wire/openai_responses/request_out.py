@@ -15,6 +15,7 @@ import msgspec
 from trivet.types import Chat, Message, Output, Reasoning, Sampling, Text, Tool, ToolChoice
 from trivet.wire import Target
 from trivet.wire.ids import fitting
+from trivet.wire.openai import kind_of
 from trivet.wire.openai_responses.input_out import write_input
 from trivet.wire.openai_responses.items_in import PROVIDER
 from trivet.wire.openai_responses.request_in import ENCRYPTED, LOGPROBS
@@ -41,7 +42,7 @@ def write(request: Chat, target: Target) -> Json:
     terms = Terms(request, target)
     front, messages = _instructions(request.messages, terms)
     extra, known = _counterparts(request)
-    choice = None if "tool_choice" in extra or "tool_choice" in known else request.tool_choice
+    choice = None if "tool_choice" in extra else request.tool_choice
     others = extra.pop("tools", []) if not terms.foreign else []
     body: Json = {
         "model": target.model,
@@ -112,17 +113,20 @@ def _tool(tool: Tool, where: str, terms: Terms) -> Json:
 
 
 def _tool_choice(choice: ToolChoice | None, request: Chat, terms: Terms) -> Json:
-    """A choice among some tools, or of a provider's own, stands in `extra`; whether calls are parallel never does."""
+    """A choice of a provider's own tool, or among some that are, stands in `extra`; whether calls are parallel never
+    does."""
     parallel = request.tool_choice.parallel if request.tool_choice is not None else None
     body: Json = {} if parallel is None else {"parallel_tool_calls": parallel}
     if choice is None or (choice.mode == "auto" and terms.own and "tool_choice" not in terms.body):
         return body
     if choice.mode in ("auto", "none") and not request.tools and not terms.own:
         return body  # without tools, these two say what holds anyway
+    if choice.names:
+        tools = [{"type": kind_of(name, request.tools), "name": name} for name in choice.names]
+        return {"tool_choice": {"type": "allowed_tools", "mode": choice.mode, "tools": tools}, **body}
     if choice.mode != "named":
         return {"tool_choice": choice.mode, **body}
-    custom = any(t.name == choice.name and t.extra.get("type") == "custom" for t in request.tools)
-    return {"tool_choice": {"type": "custom" if custom else "function", "name": choice.name}, **body}
+    return {"tool_choice": {"type": kind_of(choice.name, request.tools), "name": choice.name}, **body}
 
 
 def _output(output: Output | None) -> Json:
@@ -221,14 +225,4 @@ def _counterparts(request: Chat) -> tuple[Json, Json]:
         if name in extra:
             value = extra.pop(name)
             known = merged(known, {path[0]: {path[1]: value} if len(path) > 1 else value})
-    choice = extra.get("tool_choice")
-    if isinstance(choice, dict) and choice.get("type") == "allowed_tools":
-        known["tool_choice"] = _allowed(extra.pop("tool_choice"))
     return extra, known
-
-
-def _allowed(choice: Json) -> Json:
-    """A choice among some tools, which chat completions write with an object around it."""
-    inner = choice.get("allowed_tools") or {}
-    tools = [{"type": t.get("type"), **(t.get(t.get("type")) or {})} for t in inner.get("tools") or ()]
-    return {"type": "allowed_tools", "mode": inner.get("mode"), "tools": tools}
