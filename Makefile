@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: serve test check fuzz lint types bench pull lock clean help
+.PHONY: serve test check fuzz lint types bench soak pull lock clean help
 
 help:            ## this list
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/'
@@ -29,6 +29,9 @@ types: $(VENV)/dev            ## mypy, strict
 
 bench: $(VENV)/dev weights    ## measure, and write benchmarks/results.md
 	$(BIN)/python -m benchmarks $(ARGS)
+
+soak: $(VENV)/dev             ## 200,000 requests with faults, looking for leaks; ARGS="--requests 5000" for fewer
+	$(BIN)/python -m benchmarks.soak $(ARGS)
 
 weights: $(VENV)/core         # the embedded weights; quick when they are there
 	@$(BIN)/trivet pull --quiet
