@@ -206,9 +206,9 @@ def test_who_is_started_and_ended_at_once_was_not_asked() -> None:
     """Both fail at the same moment: the first makes place for the third, and the second finds the request wrong."""
 
     async def main() -> None:
-        first, second = Script([2.0], OverloadedError("busy")), Script([1.0], RequestError("wrong"))
-        fakes = [Scripted(name, [each]) for name, each in zip(NAMES, (first, second, Script(["text"])), strict=True)]
-        model = routed("smart", fakes, RouteSettings(retries=0, breaker=False, hedge_s=1.0))
+        first, second = Script([2.0], OverloadedError("busy")), Script([0.5], RequestError("wrong"))
+        fakes = [Scripted(name, [each]) for name, each in zip(NAMES, (first, second, Script([5.0])), strict=True)]
+        model = routed("smart", fakes, RouteSettings(retries=0, breaker=False, hedge_s=1.5))
         (outcome,) = await together(model, [Client(0, None, None, None)])
         tells_every_attempt(outcome, "0", fakes)
         assert isinstance(outcome.error, RequestError)
