@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from trivet.types import CacheMark, Chat, Message, Text, Tool, ToolCall, ToolResult, user
-from trivet.wire import Target, openai_chat, openai_responses
+from trivet.providers.hosted import marks
+from trivet.types import CacheMark, Chat, Message, Source, Text, Tool, ToolCall, ToolResult, user
+from trivet.wire import Target, anthropic, gemini, openai_chat, openai_responses
 from trivet.wire.marks import leave_out_marks
 
 MARK = CacheMark()
@@ -52,3 +53,33 @@ def test_without_marks_the_request_is_the_same_object() -> None:
     plain = Chat(messages=(user("q"),))
     assert leave_out_marks(plain, lambda value, role: False, "host") == (plain, ())
     assert leave_out_marks(plain, lambda value, role: False, "host")[0] is plain
+
+
+HINTS = [
+    ("anthropic", {"cache_control": {"type": "ephemeral"}}, (openai_chat, openai_responses, gemini)),
+    ("openai-chat", {"prompt_cache_retention": "24h"}, (anthropic, gemini)),
+    ("openai-responses", {"prompt_cache_options": {"mode": "explicit"}}, (anthropic, gemini)),
+]
+
+
+@pytest.mark.parametrize(("protocol", "extra", "wires"), HINTS)
+def test_hints_of_a_whole_request_are_left_out_for_other_makers_with_a_note(
+    protocol: str, extra: dict[str, Any], wires: tuple[Any, ...]
+) -> None:
+    (name,) = extra
+    asked = Chat(messages=(user("q"),), extra=extra, source=Source(protocol=protocol, body=b"{}"))
+    for wire in wires:
+        family = {anthropic: "anthropic", gemini: "gemini"}.get(wire, "openai")
+        target = Target(model="m", provider="host", family=family)
+        kept, notes = marks(asked, target, wire)
+        assert notes == (f"{name} left out for host, which has no place for it",)
+        assert name not in wire.write(kept, target)
+
+
+def test_hints_stay_where_they_are_understood() -> None:
+    chat = Source(protocol="openai-chat", body=b"{}")
+    asked = Chat(messages=(user("q"),), extra={"prompt_cache_retention": "24h"}, source=chat)
+    target = Target(model="m", provider="openai", family="openai")
+    assert marks(asked, target, openai_responses) == (asked, ())
+    assert marks(asked, target, openai_chat) == (asked, ())
+    assert openai_responses.write(asked, target)["prompt_cache_retention"] == "24h"

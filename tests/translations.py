@@ -35,6 +35,8 @@ from trivet.types import (
     user,
 )
 from trivet.wire import Target, anthropic, gemini, openai_chat, openai_responses
+from trivet.wire.anthropic.request_out import notes as anthropic_notes
+from trivet.wire.gemini.request_out import notes as gemini_notes
 from trivet.wire.thinking import leave_out
 
 PAGE = Path(__file__).parent.parent / "docs" / "translation.md"
@@ -45,6 +47,9 @@ BACKS: dict[str, tuple[str, Any, str]] = {
     "OpenAI responses": ("openai", openai_responses, "openai"),
     "Gemini": ("gemini", gemini, "gemini"),
 }
+# What a protocol's own writer leaves out.
+NOTES: dict[Any, Any] = {anthropic: anthropic_notes, gemini: lambda request, target: gemini_notes(request)}
+MOST = {"most_tokens": 4096}  # else each answer has a note that it must be told some
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": False}
 TOOL = Tool(name="t", description="Looks.", parameters=SCHEMA)
 CALLED = (user("q"), assistant(ToolCall(id="call_1", name="t", arguments='{"a":"b"}')))
@@ -99,6 +104,12 @@ FEATURES: dict[str, Chat] = {
     "output as any JSON object": asked(output=Output()),
     "a cache mark": asked(Text(text="q", cache=CacheMark())),
     "a cache mark for an hour": asked(Text(text="q", cache=CacheMark(ttl="1h"))),
+    "a cache mark for the whole request (Anthropic's)": asked(
+        extra={"cache_control": {"type": "ephemeral"}}, source=Source(protocol="anthropic", body=b"{}")
+    ),
+    "how long a prompt is cached (OpenAI's)": asked(
+        extra={"prompt_cache_retention": "24h"}, source=Source(protocol="openai-chat", body=b"{}")
+    ),
     "temperature": sampled(temperature=0.5),
     "top_p": sampled(top_p=0.5),
     "top_k": sampled(top_k=5),
@@ -122,10 +133,10 @@ FEATURES: dict[str, Chat] = {
 def told(request: Chat, back: str) -> str:
     """`yes`, `400`, or how it is told to the client that it went another way."""
     signs, wire, family = BACKS[back]
-    target = Target(model="m", provider=family, family=family)
+    target = Target(model="m", provider=family, family=family, quirks=MOST if wire is anthropic else {})
     kept, notes = leave_out(request, signs, unsigned=False)
     kept, more = marks(kept, target, wire)
-    notes += more
+    notes += more + (NOTES[wire](kept, target) if wire in NOTES else ())
     try:
         body = wire.write(kept, target)
     except TrivetError:
@@ -143,8 +154,7 @@ def page() -> str:
         "Made from the code by `python -m tests.translations`: each row was written for each provider. With the same",
         "protocol on both sides everything goes on as it is, fields included that trivet does not know.",
         "`400` is a refusal that names the field, before the provider is asked. `left out, with a note` says so in the",
-        "`x-trivet-note` header and in `response.notes`. `nothing to say` is a label or a hint that changes no answer,",
-        "for which the provider has no field.",
+        "`x-trivet-note` header and in `response.notes`. `nothing to say` is what holds for the provider anyway.",
         "",
         f"| what | {' | '.join(BACKS)} |",
         f"|---|{'---|' * len(BACKS)}",

@@ -18,7 +18,7 @@ from trivet.providers.http import Http, Timeouts
 from trivet.providers.settings import ProviderSettings
 from trivet.types import Conversation, Done, Event, Request, Start, Value, replace, task_name
 from trivet.wire import Back, Target, source, sse
-from trivet.wire.marks import leave_out_marks
+from trivet.wire.marks import leave_out_hints, leave_out_marks
 from trivet.wire.thinking import leave_out
 
 
@@ -237,11 +237,16 @@ def _decided(request: Request) -> None:
 
 
 def marks(request: Conversation, target: Target, wire: Back) -> tuple[Conversation, tuple[str, ...]]:
-    """The request without the cache marks that the protocol has no place for. What a client wrote in it stays."""
-    takes = getattr(wire, "takes_mark", None)
-    if takes is None or (request.source is not None and request.source.protocol == wire.PROTOCOL):
+    """The request without the cache marks, and the like, that the protocol has no place for. What a client wrote in it
+    stays."""
+    if request.source is not None and request.source.protocol == wire.PROTOCOL:
         return request, ()
-    return leave_out_marks(request, lambda value, role: takes(value, role, target), target.provider)
+    request, notes = leave_out_hints(request, wire.PROTOCOL, target.provider)
+    takes = getattr(wire, "takes_mark", None)
+    if takes is None:
+        return request, notes
+    request, more = leave_out_marks(request, lambda value, role: takes(value, role, target), target.provider)
+    return request, notes + more
 
 
 def _noted(event: Event, notes: tuple[str, ...]) -> Event:

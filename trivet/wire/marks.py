@@ -1,5 +1,5 @@
-"""Cache marks where a protocol or a host has no place for them. A mark changes what an answer costs and not what it
-says: it is left out, with a note, and the request goes on."""
+"""Cache marks, and other hints about caches, where a protocol or a host has no place for them. They change what an
+answer costs and not what it says: they are left out, with a note, and the request goes on."""
 
 from __future__ import annotations
 
@@ -9,6 +9,19 @@ from trivet.types import CacheMark, Conversation, Message, Part, Tool, ToolResul
 
 Takes = Callable[[Part | Tool, str], bool]
 """Whether a part of a message from this role, or a tool (whose role is `tool`), may have a mark."""
+
+# Fields of a whole request that say how its prefixes are kept, by the makers of the protocols that have them.
+_HINTS = {"anthropic": ("cache_control",), "openai": ("prompt_cache_options", "prompt_cache_retention")}
+
+
+def leave_out_hints(request: Conversation, protocol: str, who: str) -> tuple[Conversation, tuple[str, ...]]:
+    """The conversation without those hints where `protocol` is another maker's, and a note that names them."""
+    maker = "" if request.source is None else request.source.protocol.partition("-")[0]
+    gone = [name for name in _HINTS.get(maker, ()) if name in request.extra and not protocol.startswith(maker)]
+    if not gone:
+        return request, ()
+    extra = {name: value for name, value in request.extra.items() if name not in gone}
+    return replace(request, extra=extra), (f"{', '.join(gone)} left out for {who}, which has no place for it",)
 
 
 def leave_out_marks(request: Conversation, takes: Takes, who: str) -> tuple[Conversation, tuple[str, ...]]:
