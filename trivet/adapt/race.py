@@ -62,10 +62,12 @@ class Race:
         raise self._none()
 
     async def aclose(self) -> None:
-        if self._runs:
-            await _to_its_end(self._end_others(None))
-        if self._won is not None:
-            await self._won.close()
+        try:
+            if self._runs:
+                await _to_its_end(self._end_others(None))
+        finally:
+            if self._won is not None:
+                await self._won.close()
 
     async def _next(self) -> Run | None:
         run = self._won = Run(self._order.pop(0), self._request)  # so that it is closed, whatever happens
@@ -148,6 +150,7 @@ class Race:
         if len(self._trail.made) > 1 or len(self._errors) > 1:
             tried = "; ".join(f"{a.model}: {a.reason}" for a in self._trail.made if a.reason)
             telling = _like(telling, f"{self._name}: no model of it has answered. {tried}")
+            telling.asked = any(error.asked for error in self._errors)
             waits = [w for e in self._errors if (w := getattr(e, "retry_after_s", None)) is not None]
             if waits and hasattr(telling, "retry_after_s"):
                 telling.retry_after_s = min(waits)

@@ -69,8 +69,8 @@ class Retry(Wrapper):
 
     def wait_s(self, error: TrivetError, n: int, deadline_s: float | None) -> float | None:
         """How long to wait after try `n` (0 is the first), None where it is not to be made again."""
-        if not error.retry or n >= self.retries:
-            return None
+        if not error.retry or not error.asked or n >= self.retries:
+            return None  # what a breaker leaves alone has its time
         said_s: float = getattr(error, "retry_after_s", None) or 0
         wait_s = max(said_s, _random.uniform(0, min(self.most_s, self.base_s * 2**n)))
         if wait_s > self.patience_s or (deadline_s is not None and now() + wait_s >= deadline_s):

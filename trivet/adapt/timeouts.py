@@ -84,6 +84,7 @@ class _Clock:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
+        self._rings_at = inf  # uvloop's handle of a time that has come does not know it
         self._until: float | None = None  # None while nobody waits
         self._task: asyncio.Task[object] | None = None
         self._rang = False
@@ -93,18 +94,21 @@ class _Clock:
         if until == inf:
             return await coming
         self._until, self._task, self._rang = until, asyncio.current_task(), False
-        if self._timer is None or until < self._timer.when():
+        if until < self._rings_at:
             self._set(until)
         assert self._task is not None
         before = self._task.cancelling()
         try:
             return await coming
         except asyncio.CancelledError as stop:
-            if self._rang and self._task.uncancel() <= before:
+            rang, self._rang = self._rang, False
+            if rang and self._task.uncancel() <= before:
                 raise _RanOut(stop) from None
             raise
         finally:
             self._until = None
+            if self._rang:
+                self._task.uncancel()  # it has ended in another way
 
     def close(self) -> None:
         if self._timer is not None:
@@ -112,10 +116,10 @@ class _Clock:
 
     def _set(self, when: float) -> None:
         self.close()
-        self._timer = self._loop.call_at(when, self._ring)
+        self._timer, self._rings_at = self._loop.call_at(when, self._ring), when
 
     def _ring(self) -> None:
-        self._timer = None
+        self._timer, self._rings_at = None, inf
         if self._until is None:
             return
         if self._loop.time() < self._until:

@@ -129,6 +129,8 @@ class App:
     async def warm(self) -> None:
         """Loads the default model where it is embedded, so that no client need wait for that. What keeps it from
         loading is in `problem`."""
+        if self.state == "draining":
+            return
         self.state = "warming"
         try:
             load = getattr(listings.bottom(self.runtime.model(None)), "load", None)
@@ -270,10 +272,11 @@ class App:
         """An error as a status where that is still to be sent, else as the end of the stream; after that, nothing."""
         if exchange.over:
             return
-        exchange.route = error.route or exchange.route
         if exchange.status is not None:
+            exchange.route = error.route or exchange.route
             await exchange.write(exchange.ending(error), more=False)
             return
+        exchange.route, exchange.also = error.route, ()  # whoever began to answer has not
         protocol, raw = _protocol(exchange), error.raw
         status, headers = error.status, told.of_error(error)
         if isinstance(raw, Source) and protocol is not None and _same(raw, protocol):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from trivet.errors import ConfigError
 from trivet.runtime import Runtime
-from trivet.server.security import Keys
+from trivet.server.security import Keys, check_open
 
 if TYPE_CHECKING:
     from trivet.config import Config, ServerSettings
@@ -38,13 +38,17 @@ class Reload:
         was."""
         async with self._one:
             config, settings = await asyncio.to_thread(self._read)
-            new, old = Runtime(config), self._application.runtime
+            check_open(self._settings.host, settings.keys)  # the socket stays where it is
+            keys, new, old = Keys(settings.keys), Runtime(config), self._application.runtime
             new.inherit(old)
-            problems = new.problems()
-            if problems:
+            try:
+                problems = new.problems()
+                if problems:
+                    raise ConfigError("; ".join(map(str, problems.values())), status=400)
+            except BaseException:
                 new.leave(old)
-                raise ConfigError("; ".join(map(str, problems.values())), status=400)
-            under_way = self._application.swap(new, Keys(settings.keys), int(settings.max_body_mb * 1e6))
+                raise
+            under_way = self._application.swap(new, keys, int(settings.max_body_mb * 1e6))
             closing = asyncio.ensure_future(self._close(old, under_way))
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)

@@ -25,7 +25,7 @@ from trivet.server import found
 from trivet.server.app import App, app
 from trivet.server.exchange import Exchange
 from trivet.server.reload import Read, Reload
-from trivet.server.security import is_loopback
+from trivet.server.security import check_open, is_loopback
 from trivet.server.told import LogFormat, line
 
 if TYPE_CHECKING:
@@ -47,11 +47,7 @@ def serve(
 
     Raises `ConfigError` for an address that it cannot have, and for one that others can reach but that has no key."""
     loopback = is_loopback(settings.host)
-    if not loopback and not settings.keys:
-        raise ConfigError(
-            f"others can reach {settings.host}, so it takes a key: pass --key env:NAME with the key in that variable, "
-            'or write keys = ["env:NAME"] under [server] in trivet.toml; without one, listen on 127.0.0.1'
-        )
+    check_open(settings.host, settings.keys)
     access_log = None if log is None else partial(_log, log)
     application = app(
         runtime, keys=settings.keys, max_body_mb=settings.max_body_mb, loopback=loopback, access_log=access_log
@@ -73,7 +69,9 @@ async def _serve(
     preparing = {asyncio.ensure_future(_prepare(runtime, application, providers))}
 
     async def look_again(new: Runtime) -> None:
-        preparing.add(asyncio.ensure_future(_prepare(new, application, await found.look(new, (host, port)))))
+        task = asyncio.ensure_future(_prepare(new, application, await found.look(new, (host, port))))
+        preparing.add(task)
+        task.add_done_callback(preparing.discard)  # it holds the runtime
 
     reload = Reload(application, settings, read, look_again) if read is not None else None
     application.reload = reload
@@ -81,7 +79,7 @@ async def _serve(
         with signals(stop, application, settings.grace_s), on_hangup(reload):
             await run(application, sock, stop, grace_s=settings.grace_s, listening=lambda: show(after))
     finally:
-        for each in preparing:
+        for each in list(preparing):
             each.cancel()
         await application.runtime.close()
         if reload is not None:

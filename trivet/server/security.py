@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from trivet.errors import ConfigError, RequestError
 
-__all__ = ["Keys", "check_json", "check_origin", "is_loopback"]
+__all__ = ["Keys", "check_json", "check_open", "check_origin", "is_loopback"]
 
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
@@ -84,6 +84,15 @@ def check_json(headers: Mapping[bytes, bytes]) -> None:
     kind = headers.get(b"content-type", b"").decode("latin-1")
     if kind.partition(";")[0].strip().lower() != "application/json":
         raise RequestError(f"content-type is {kind!r}: send JSON, and say `content-type: application/json`", status=415)
+
+
+def check_open(host: str, keys: Sequence[str]) -> None:
+    """Raises `ConfigError` for an address that others can reach, where nobody needs a key."""
+    if not is_loopback(host) and not keys:
+        raise ConfigError(
+            f"others can reach {host}, so it takes a key: pass --key env:NAME with the key in that variable, "
+            'or write keys = ["env:NAME"] under [server] in trivet.toml; without one, listen on 127.0.0.1'
+        )
 
 
 def is_loopback(host: str) -> bool:

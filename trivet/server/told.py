@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 import time
 from collections.abc import Sequence
 from typing import Literal
@@ -17,6 +19,7 @@ __all__ = ["LogFormat", "WrongMethod", "line", "notes", "of_error", "route"]
 LogFormat = Literal["text", "json"]
 Header = tuple[bytes, bytes]
 _LONGEST = 300  # characters of a reason in a header: proxies refuse heads that are too large
+_UNFIT = re.compile(r"[\x00-\x20\x7f]+")  # for a header's value, but for the space itself
 
 
 class WrongMethod(RequestError):
@@ -60,7 +63,7 @@ def of_error(error: TrivetError) -> list[Header]:
     if error.status in (408, 409, 429) or error.status >= 500:
         headers.append((b"x-should-retry", b"true" if error.retry else b"false"))
     if isinstance(error, ProviderError) and error.retry_after_s is not None:
-        headers.append((b"retry-after", f"{error.retry_after_s:g}".encode()))
+        headers.append((b"retry-after", b"%d" % math.ceil(error.retry_after_s)))  # HTTP has whole seconds
     return headers
 
 
@@ -86,4 +89,4 @@ def line(exchange: Exchange, format: LogFormat) -> str:
 
 def _plain(text: str) -> bytes:
     """One line, in what HTTP takes."""
-    return " ".join(text.replace("…", "...").split()).encode("latin-1", "replace")
+    return _UNFIT.sub(" ", text.replace("…", "...")).strip().encode("latin-1", "replace")
