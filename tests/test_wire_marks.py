@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from trivet.providers.hosted import marks
+from trivet.providers.hosted import suited
 from trivet.types import CacheMark, Chat, Message, Source, Text, Tool, ToolCall, ToolResult, user
 from trivet.wire import Target, anthropic, gemini, openai_chat, openai_responses
 from trivet.wire.marks import leave_out_marks
@@ -71,7 +71,7 @@ def test_hints_of_a_whole_request_are_left_out_for_other_makers_with_a_note(
     for wire in wires:
         family = {anthropic: "anthropic", gemini: "gemini"}.get(wire, "openai")
         target = Target(model="m", provider="host", family=family)
-        kept, notes = marks(asked, target, wire)
+        kept, notes = suited(asked, target, wire)
         assert notes == (f"{name} left out for host, which has no place for it",)
         assert name not in wire.write(kept, target)
 
@@ -80,6 +80,6 @@ def test_hints_stay_where_they_are_understood() -> None:
     chat = Source(protocol="openai-chat", body=b"{}")
     asked = Chat(messages=(user("q"),), extra={"prompt_cache_retention": "24h"}, source=chat)
     target = Target(model="m", provider="openai", family="openai")
-    assert marks(asked, target, openai_responses) == (asked, ())
-    assert marks(asked, target, openai_chat) == (asked, ())
+    assert suited(asked, target, openai_responses) == (asked, ())
+    assert suited(asked, target, openai_chat) == (asked, ())
     assert openai_responses.write(asked, target)["prompt_cache_retention"] == "24h"

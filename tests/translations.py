@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from trivet.errors import TrivetError
-from trivet.providers.hosted import marks
+from trivet.providers.hosted import suited
 from trivet.types import (
     Audio,
     CacheMark,
@@ -68,6 +68,10 @@ def result(*content: Any, **fields: Any) -> Chat:
     return Chat(messages=(*CALLED, Message(role="user", content=(answer,))), tools=(TOOL,))
 
 
+def from_gemini(output: Output) -> Chat:
+    return asked(output=output, source=Source(protocol="gemini", body=b"{}"))
+
+
 def thought(provider: str) -> Chat:
     part = Thinking(text="hm", signature="c2ln", provider=provider)
     return Chat(messages=(user("q"), assistant(part, "a"), user("r")))
@@ -101,6 +105,10 @@ FEATURES: dict[str, Chat] = {
     "as much reasoning as the model likes": asked(reasoning=Reasoning(adaptive=True)),
     "no reasoning": asked(reasoning=Reasoning(effort="none")),
     "output by a JSON schema": asked(output=Output(schema=SCHEMA, name="o")),
+    "… that OpenAI's strict mode does not take, as Gemini's clients write them": from_gemini(
+        Output(schema={"type": "object", "properties": {"a": {"type": "string"}}}, strict=True)
+    ),
+    "… whose root is an array": from_gemini(Output(schema={"type": "array", "items": {"type": "string"}}, strict=True)),
     "output as any JSON object": asked(output=Output()),
     "a cache mark": asked(Text(text="q", cache=CacheMark())),
     "a cache mark for an hour": asked(Text(text="q", cache=CacheMark(ttl="1h"))),
@@ -135,12 +143,14 @@ def told(request: Chat, back: str) -> str:
     signs, wire, family = BACKS[back]
     target = Target(model="m", provider=family, family=family, quirks=MOST if wire is anthropic else {})
     kept, notes = leave_out(request, signs, unsigned=False)
-    kept, more = marks(kept, target, wire)
+    kept, more = suited(kept, target, wire)
     notes += more + (NOTES[wire](kept, target) if wire in NOTES else ())
     try:
         body = wire.write(kept, target)
     except TrivetError:
         return "400"
+    if notes and kept.output != request.output:
+        return "not strict, with a note"
     if notes:
         return "left out, with a note"
     return "nothing to say" if body == wire.write(asked(), target) and request != asked() else "yes"
@@ -155,6 +165,7 @@ def page() -> str:
         "protocol on both sides everything goes on as it is, fields included that trivet does not know.",
         "`400` is a refusal that names the field, before the provider is asked. `left out, with a note` says so in the",
         "`x-trivet-note` header and in `response.notes`. `nothing to say` is what holds for the provider anyway.",
+        "`not strict, with a note` is a schema that is told and not held.",
         "",
         f"| what | {' | '.join(BACKS)} |",
         f"|---|{'---|' * len(BACKS)}",

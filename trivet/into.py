@@ -11,6 +11,7 @@ from typing import Any, Generic, NoReturn, TypeVar
 
 import msgspec
 
+from trivet import strict as strict_mode
 from trivet import typed
 from trivet.errors import ProviderError, RequestError, UnsupportedError
 from trivet.types import Chat, ChatResponse, Message, Output, Request, Response, Text, replace, user
@@ -148,14 +149,6 @@ def _refuse(response: ChatResponse, shape: Shape, why: str) -> NoReturn:
 
 # --- schemas that providers hold ---------------------------------------------------------------------------
 
-# What OpenAI's strict mode knows: https://platform.openai.com/docs/guides/structured-outputs#supported-schemas
-_STRICT = (
-    {"type", "properties", "required", "additionalProperties", "items", "enum", "const", "anyOf", "$ref", "$defs"}
-    | {"description", "title", "pattern", "format", "multipleOf", "minItems", "maxItems"}
-    | {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}
-)
-_FORMATS = {"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"}
-
 
 def portable(schema: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
     """The schema as most providers want it, and whether OpenAI holds it strictly.
@@ -167,13 +160,13 @@ def portable(schema: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
     notes = [out["description"]] if "description" in out else []
     if "default" in schema and "$ref" not in schema:
         notes.append(f"By default {msgspec.json.encode(schema['default']).decode()}.")
-    if out.get("format", "date") not in _FORMATS:
+    if out.get("format", "date") not in strict_mode.FORMATS:
         notes.append(f"Format: {out.pop('format')}.")
     if notes:
         out["description"] = " ".join(notes)
     if "type" not in out and out.get("enum") and all(isinstance(value, str) for value in out["enum"]):
         out["type"] = "string"
-    strict = out.keys() <= _STRICT
+    strict = out.keys() <= strict_mode.KEYWORDS
     if "properties" in out:
         properties = out["properties"]
         optional = {k for k, v in properties.items() if "default" not in v} - set(out.get("required", ()))

@@ -18,6 +18,7 @@ from trivet.providers.http import Http, Timeouts
 from trivet.providers.settings import ProviderSettings
 from trivet.types import Conversation, Done, Event, Request, Start, Value, replace, task_name
 from trivet.wire import Back, Target, source, sse
+from trivet.wire.loose import loosen
 from trivet.wire.marks import leave_out_hints, leave_out_marks
 from trivet.wire.thinking import leave_out
 
@@ -194,7 +195,7 @@ class HostedModel(Model):
         )
         wire: Back = route.wire
         if isinstance(request, Conversation):
-            request, more = marks(request, target, wire)
+            request, more = suited(request, target, wire)
             notes += more
         body = source.body(request, target, wire)
         path = (target.stream and route.stream_path) or route.path
@@ -236,12 +237,17 @@ def _decided(request: Request) -> None:
             raise RequestError(f"extra has {name!r}, which trivet says itself: {instead}", field=f"extra.{name}")
 
 
-def marks(request: Conversation, target: Target, wire: Back) -> tuple[Conversation, tuple[str, ...]]:
-    """The request without the cache marks, and the like, that the protocol has no place for. What a client wrote in it
-    stays."""
-    if request.source is not None and request.source.protocol == wire.PROTOCOL:
+def suited(request: Conversation, target: Target, wire: Back) -> tuple[Conversation, tuple[str, ...]]:
+    """The request without the cache marks, and the like, that the protocol has no place for, and without strict where
+    the protocol's does not take a schema. What a client wrote in it stays."""
+    written = "" if request.source is None else request.source.protocol
+    if written == wire.PROTOCOL:
         return request, ()
     request, notes = leave_out_hints(request, wire.PROTOCOL, target.provider)
+    obstacle = getattr(wire, "obstacle", None)
+    if obstacle is not None and written and not written.startswith("openai"):  # whose clients know its strict mode
+        request, more = loosen(request, obstacle, target.provider)
+        notes += more
     takes = getattr(wire, "takes_mark", None)
     if takes is None:
         return request, notes

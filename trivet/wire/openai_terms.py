@@ -28,6 +28,15 @@ class SharedTerms:
             f"{self.target.provider} takes no {what} ({field}) in {self.called}: {instead}", field=field
         )
 
+    def check_root(self, schema: Mapping[str, Any]) -> None:
+        """Raises where the answer is to be no object, which OpenAI itself does not take."""
+        if self.target.family == "openai" and not self.own and schema and schema.get("type") != "object":
+            raise UnsupportedError(
+                f"the schema of the answer is none of type object, and {self.target.provider} takes no other: "
+                "wrap it in an object that has it as a property",
+                field="output.schema",
+            )
+
     def merge(self, written: dict[str, Any], extra: Extra, where: str = "") -> dict[str, Any]:
         """With the `extra` of what was written, which only its own protocol can carry."""
         left = {name: value for name, value in extra.items() if name not in self.labels}

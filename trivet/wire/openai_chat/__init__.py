@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from trivet.strict import obstacle
 from trivet.wire import openai_errors
 from trivet.wire.openai_chat.answer_in import Reader
 from trivet.wire.openai_chat.answer_out import Renderer
@@ -10,6 +11,17 @@ from trivet.wire.openai_chat.request_out import told, write
 from trivet.wire.openai_chat.terms import PROTOCOL, takes_mark
 from trivet.wire.openai_errors import error
 
-__all__ = ["PROTOCOL", "Reader", "Renderer", "error", "parse", "read_error", "takes_mark", "told", "write"]
+__all__ = [
+    "PROTOCOL",
+    "Reader",
+    "Renderer",
+    "error",
+    "obstacle",
+    "parse",
+    "read_error",
+    "takes_mark",
+    "told",
+    "write",
+]
 
 read_error = partial(openai_errors.read_error, protocol=PROTOCOL)

@@ -141,6 +141,7 @@ def _output(output: Output | None, terms: Terms) -> Json:
         return {"response_format": {"type": "json_object"}}
     if not terms.quirks.get("json_schema", True) and not terms.own:
         raise terms.refuse("JSON schemas", "response_format", "name a model that holds them")
+    terms.check_root(output.schema)
     inner: Json = {"name": output.name or "answer"}
     if output.description is not None:
         inner["description"] = output.description

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from trivet.errors import TrivetError
+from trivet.strict import obstacle
 from trivet.wire import Target, openai_errors
 from trivet.wire.openai_errors import error
 from trivet.wire.openai_responses.answer_in import Reader
@@ -16,6 +17,7 @@ __all__ = [
     "Reader",
     "Renderer",
     "error",
+    "obstacle",
     "parse",
     "read_error",
     "takes_mark",

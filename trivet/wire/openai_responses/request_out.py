@@ -50,7 +50,7 @@ def write(request: Chat, target: Target) -> Json:
         "input": write_input(messages, terms),
         **_tools(request.tools, others, terms),
         **_tool_choice(choice, request, terms),
-        **_output(request.output),
+        **_output(request.output, terms),
         **_reasoning(request.reasoning, terms),
         **_sampling(request.sampling, terms),
         **_labels(request, terms),
@@ -129,11 +129,12 @@ def _tool_choice(choice: ToolChoice | None, request: Chat, terms: Terms) -> Json
     return {"tool_choice": {"type": kind_of(choice.name, request.tools), "name": choice.name}, **body}
 
 
-def _output(output: Output | None) -> Json:
+def _output(output: Output | None, terms: Terms) -> Json:
     if output is None:
         return {}
     if output.schema is None:
         return {"text": {"format": {"type": "json_object"}}}
+    terms.check_root(output.schema)
     about = {} if output.description is None else {"description": output.description}
     strict = {} if output.strict is None else {"strict": output.strict}
     form = {"type": "json_schema", "name": output.name or "answer", **about, "schema": output.schema, **strict}
