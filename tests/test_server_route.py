@@ -43,6 +43,26 @@ def test_headers_name_who_answered_and_the_attempts_before(stream: bool) -> None
     assert told["x-trivet-request-id"].startswith("req_")
 
 
+def test_of_many_attempts_the_headers_have_the_first_and_the_last() -> None:
+    with serving(smart(*[[OverloadedError(f"busy {n}")] for n in range(12)], "Hello")) as served:
+        _, told = headers(served.url, "smart")
+    lines = told.get_list("x-trivet-route")
+    assert [line.partition(" ")[0] for line in lines] == [
+        *("up/0", "up/1", "up/2", "up/3"), "5", "up/9", "up/10", "up/11", "up/12",
+    ]  # fmt: skip
+    assert lines[4] == "5 more, which the log has"
+
+
+def test_a_clients_word_for_its_conversation_keeps_it_where_it_is() -> None:
+    models = [Fake("Hello", about=About(name=f"up/{n}", tasks=("chat",))) for n in range(5)]
+    smart = routed("smart", models, RouteSettings(policy="weighted"))
+    with serving({"smart": smart}) as served:
+        for n in range(9):
+            body = {"model": "smart", "messages": [{"role": "user", "content": f"turn {n}"}]}
+            httpx2.post(f"{served.url}/v1/chat/completions", json=body, headers={"x-trivet-session": "mine"})
+    assert sorted(len(model.requests) for model in models) == [0, 0, 0, 0, 9]
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_one_model_alone_is_named_too(stream: bool) -> None:
     with serving(smart("Hello")) as served:

@@ -78,8 +78,8 @@ class Runtime:
             name = os.path.abspath(os.path.expanduser(name))
         if name not in self._models:
             model = self._build(name)
-            if len(self._models) >= MOST:
-                del self._models[next(iter(self._models))]
+            if len(self._models) >= MOST:  # those of trivet.toml stay: their breakers know who is down
+                self._models.pop(next((each for each in self._models if each not in self.config.models), name), None)
             self._models[name] = model
         return self._models[name]
 
@@ -144,9 +144,9 @@ class Runtime:
                 self._providers[name] = old._providers.pop(name)
                 self._inherited.append(name)
 
-    def leave(self, heir: Runtime) -> None:
-        """Gives back what was inherited: nothing has become of this runtime."""
-        heir._providers.update({name: self._providers.pop(name) for name in self._inherited})
+    def give_back(self, old: Runtime) -> None:
+        """What was inherited goes back: nothing has become of this runtime."""
+        old._providers.update({name: self._providers.pop(name) for name in self._inherited})
 
     async def close(self) -> None:
         """Closes every model. Closing twice is fine."""

@@ -15,10 +15,11 @@ _MOST_BYTES = 65_536  # of each part: a conversation is known by its beginning
 
 
 def session(request: Request) -> str | None:
-    """The client's own word for it, else a hash of what all turns begin with: tools, system prompt, first user turn.
-    None for tasks without turns."""
-    if request.context.session is not None:
-        return request.context.session
+    """The client's own word for it (also that for prompts that share a prefix), else a hash of what all turns begin
+    with: tools, system prompt, first user turn. None for tasks without turns."""
+    word = request.context.session or getattr(request, "cache_key", None)
+    if word is not None:
+        return str(word)
     if not isinstance(request, Conversation):
         return None
     digest = blake2b(digest_size=16)

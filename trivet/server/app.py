@@ -78,6 +78,7 @@ GEMINI: dict[str, Wire] = {
     "batchEmbedContents": gemini_embed,
 }
 FORWARDED = (b"anthropic-beta", b"anthropic-version")
+SESSION = b"x-trivet-session"  # a client's own word for a conversation
 ERRORS = {"openai": openai_errors.error, "anthropic": anthropic.error, "gemini": gemini.error}
 GEMINI_PATHS = tuple(f"{BETA}/{{id}}:{method}" for method in GEMINI)
 HEALTH, MODELS, RELOAD = "/health", "/v1/models", "/trivet/reload"
@@ -220,7 +221,13 @@ class App:
         incoming = protocol.parse(await exchange.read(self._max_body))
         source.remember(incoming.request)
         renderer = protocol.Renderer(incoming)
-        context = Context(id=exchange.id, key=exchange.key, headers=_forwarded(exchange))
+        session = exchange.headers.get(SESSION)
+        context = Context(
+            id=exchange.id,
+            key=exchange.key,
+            session=None if session is None else session.decode("latin-1"),
+            headers=_forwarded(exchange),
+        )
         request = replace(incoming.request, context=context)
         model = self.runtime.model(request.model, paths=False, task=task_name(request))
         if isinstance(request, Complete) and not getattr(listings.bottom(model), "takes_prompts", False):

@@ -46,7 +46,7 @@ class Reload:
                 if problems:
                     raise ConfigError("; ".join(map(str, problems.values())), status=400)
             except BaseException:
-                new.leave(old)
+                new.give_back(old)
                 raise
             under_way = self._application.swap(new, keys, int(settings.max_body_mb * 1e6))
             closing = asyncio.ensure_future(self._close(old, under_way))
@@ -60,9 +60,9 @@ class Reload:
             return lines
 
     async def close(self) -> None:
-        """Waits for the runtimes that are being closed."""
+        """Waits a moment for the runtimes that are being closed."""
         if self._closing:
-            await asyncio.wait(self._closing)
+            await asyncio.wait(self._closing, timeout=2)
 
     async def _close(self, old: Runtime, under_way: Callable[[], Awaitable[None]]) -> None:
         await under_way()

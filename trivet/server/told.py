@@ -18,7 +18,7 @@ __all__ = ["LogFormat", "WrongMethod", "line", "notes", "of_error", "route"]
 
 LogFormat = Literal["text", "json"]
 Header = tuple[bytes, bytes]
-_LONGEST = 300  # characters of a reason in a header: proxies refuse heads that are too large
+_LONGEST, _MOST = 200, 8  # characters of a reason, and attempts, in headers: proxies refuse heads that are too large
 _UNFIT = re.compile(r"[\x00-\x20\x7f]+")  # for a header's value, but for the space itself
 
 
@@ -36,8 +36,11 @@ def notes(told: Sequence[str]) -> list[Header]:
 
 
 def route(attempts: Sequence[Attempt]) -> list[Header]:
-    """Who answered, and each attempt in its order, a header each."""
-    headers = [(b"x-trivet-route", _plain(said(attempt))) for attempt in attempts]
+    """Who answered, and each attempt in its order, a header each; of many the first and the last."""
+    lines = [said(attempt) for attempt in attempts]
+    if len(lines) > _MOST:
+        lines[_MOST // 2 : -_MOST // 2] = [f"{len(lines) - _MOST} more, which the log has"]
+    headers = [(b"x-trivet-route", _plain(line)) for line in lines]
     if attempts and attempts[-1].outcome == "answered":
         headers.insert(0, (b"x-trivet-model", _plain(attempts[-1].model)))
     return headers
