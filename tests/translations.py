@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from trivet.errors import TrivetError
-from trivet.providers.hosted import suited
+from trivet.providers.hosted import reordered, suited
 from trivet.types import (
     Audio,
     CacheMark,
@@ -100,6 +100,9 @@ FEATURES: dict[str, Chat] = {
     "thinking signed by Anthropic": thought("anthropic"),
     "thinking signed by OpenAI": thought("openai"),
     "thinking signed by Gemini": thought("gemini"),
+    "text that goes on after a tool call": Chat(
+        messages=(*CALLED[:1], assistant(*CALLED[1].content, "a"), *result(Text(text="r")).messages[2:]), tools=(TOOL,)
+    ),
     "reasoning effort": asked(reasoning=Reasoning(effort="high")),
     "a reasoning budget in tokens": asked(reasoning=Reasoning(budget_tokens=1024), sampling=Sampling(max_tokens=4096)),
     "as much reasoning as the model likes": asked(reasoning=Reasoning(adaptive=True)),
@@ -153,6 +156,8 @@ def told(request: Chat, back: str) -> str:
         return "not strict, with a note"
     if notes:
         return "left out, with a note"
+    if reordered(kept, target, wire):
+        return "in another order, with a note"
     return "nothing to say" if body == wire.write(asked(), target) and request != asked() else "yes"
 
 
@@ -164,8 +169,11 @@ def page() -> str:
         "Made from the code by `python -m tests.translations`: each row was written for each provider. With the same",
         "protocol on both sides everything goes on as it is, fields included that trivet does not know.",
         "`400` is a refusal that names the field, before the provider is asked. `left out, with a note` says so in the",
-        "`x-trivet-note` header and in `response.notes`. `nothing to say` is what holds for the provider anyway.",
-        "`not strict, with a note` is a schema that is told and not held.",
+        "`x-trivet-note` header and in `response.notes`, as do the other notes: `not strict` is a schema that is told and",
+        "not held. `nothing to say` is what holds for the provider anyway.",
+        "",
+        "A client of OpenAI's chat completions is told the order of a turn, of thoughts between texts and calls, in the",
+        "`id` of each of its `reasoning_details`. A turn that comes back without them is its text, then its calls.",
         "",
         f"| what | {' | '.join(BACKS)} |",
         f"|---|{'---|' * len(BACKS)}",

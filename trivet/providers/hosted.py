@@ -5,7 +5,7 @@ A provider is a class with a table of `routes`: for each task, where it is asked
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing
 from functools import cached_property
 from typing import Any
@@ -196,7 +196,7 @@ class HostedModel(Model):
         wire: Back = route.wire
         if isinstance(request, Conversation):
             request, more = suited(request, target, wire)
-            notes += more
+            notes += more + reordered(request, target, wire)
         body = source.body(request, target, wire)
         path = (target.stream and route.stream_path) or route.path
         url = f"{provider.base}/{path.format(model=self.name)}"
@@ -253,6 +253,12 @@ def suited(request: Conversation, target: Target, wire: Back) -> tuple[Conversat
         return request, notes
     request, more = leave_out_marks(request, lambda value, role: takes(value, role, target), target.provider)
     return request, notes + more
+
+
+def reordered(request: Conversation, target: Target, wire: Back) -> tuple[str, ...]:
+    """A note where the protocol has no words for the order that something was said in."""
+    notes: Callable[[Conversation, Target], tuple[str, ...]] | None = getattr(wire, "reordered", None)
+    return () if notes is None else notes(request, target)
 
 
 def _noted(event: Event, notes: tuple[str, ...]) -> Event:

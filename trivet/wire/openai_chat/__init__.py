@@ -6,6 +6,7 @@ from trivet.strict import obstacle
 from trivet.wire import openai_errors
 from trivet.wire.openai_chat.answer_in import Reader
 from trivet.wire.openai_chat.answer_out import Renderer
+from trivet.wire.openai_chat.messages_out import reordered
 from trivet.wire.openai_chat.request_in import parse
 from trivet.wire.openai_chat.request_out import told, write
 from trivet.wire.openai_chat.terms import PROTOCOL, takes_mark
@@ -19,6 +20,7 @@ __all__ = [
     "obstacle",
     "parse",
     "read_error",
+    "reordered",
     "takes_mark",
     "told",
     "write",

@@ -1,11 +1,11 @@
 """The answer to an OpenAI chat request: whole, or as a stream of chunks.
 
 What the protocol has no word for goes out in the words of its extensions: reasoning as `reasoning_content`, and
-with its signatures as `reasoning_details`; Gemini's signature of a call as `extra_content` of the call; images as
-`images`; the stop sequence that ended a choice as `stop_reason`. An answer
-that was cut off by a refusal keeps its text in `content`, where a stream has put it by then, and finishes with
-`content_filter`; where the provider said that the text itself is the refusal, it stands in `refusal` and
-the choice finishes with `stop`, as OpenAI's own do.
+with its signatures as `reasoning_details`, which also say where in the turn the thoughts stand (`order`); Gemini's
+signature of a call as `extra_content` of the call; images as `images`; the stop sequence that ended a choice as
+`stop_reason`. An answer that was cut off by a refusal keeps its text in `content`, where a stream has put it by then,
+and finishes with `content_filter`; where the provider said that the text itself is the refusal, it stands in `refusal`
+and the choice finishes with `stop`, as OpenAI's own do.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ from trivet.wire.deltas import deltas
 from trivet.wire.ids import fresh_id
 from trivet.wire.openai import FINISH_REASONS, LOWEST_LOGPROB, write_usage
 from trivet.wire.openai_chat.citations import write_citation, write_citations
+from trivet.wire.openai_chat.order import FRONT, Place, place_id, placed
 from trivet.wire.openai_chat.reasoning import call_signature, detail, signs_call
 from trivet.wire.openai_chat.terms import PROVIDER
 
@@ -90,7 +91,7 @@ class Renderer:
             return self._delta(event.choice, delta) if delta else b""
         elif isinstance(event, ToolCallDelta):
             progress = self._progress(event.choice)
-            return self._delta(event.choice, {**progress.unclaimed(event.part), "tool_calls": [progress.call(event)]})
+            return self._delta(event.choice, {**progress.waiting(event.part), "tool_calls": [progress.call(event)]})
         elif isinstance(event, WholePart):
             return self._delta(event.choice, self._progress(event.choice).whole(event))
         elif isinstance(event, Done):
@@ -139,8 +140,8 @@ class Renderer:
 
     def _finish(self, choice: Choice, i: int, extra: Extra) -> bytes:
         progress = self._progress(i)
-        unclaimed = progress.unclaimed()
-        out = b"" if progress.open and not unclaimed else self._delta(i, unclaimed or {"content": ""})
+        waiting = progress.waiting()
+        out = b"" if progress.open and not waiting else self._delta(i, waiting or {"content": ""})
         for index in progress.without_arguments():
             out += self._delta(i, {"tool_calls": [{"index": index, "function": {"arguments": "{}"}}]})
         ending = {"index": i, "delta": choice.message.extra, "logprobs": None, **_ending(choice)}
@@ -178,16 +179,21 @@ class _Progress:
         self._calls: dict[int, int] = {}  # part -> which of the tool calls it is
         self._text_begins: dict[int, int] = {}  # part -> how much text was told before it
         self._begun: set[int] = set()  # calls that have some of their arguments
-        self._thoughts: dict[int, list[str]] = {}
+        self._thoughts: dict[int, list[str]] = {}  # the texts of those that no detail has told
+        self._places: dict[int, Place] = {}  # of the thoughts
         self._details = 0
         self._signatures: dict[int, ThinkingDelta] = {}  # Gemini's, which wait for the call that they belong to
         self._told = 0  # characters of text
+        self._refused = 0  # … and of a refusal
+        self._known_calls = 0  # how many calls the details have said to stand before what comes
 
     def text(self, event: TextDelta) -> dict[str, Any]:
         """A piece of text. Its citations count from the beginning of all of it."""
-        delta: dict[str, Any] = {**self.unclaimed(), "refusal" if event.refusal else "content": event.text}
+        late = self.waiting(text=bool(event.text))
+        delta: dict[str, Any] = {**late, "refusal" if event.refusal else "content": event.text}
         self.refuses = self.refuses or event.refusal
         if event.refusal:
+            self._refused += len(event.text)
             return delta
         if event.citations:
             before = self._text_begins.setdefault(event.part, self._told)
@@ -202,22 +208,43 @@ class _Progress:
         if isinstance(part, Image):
             return {"images": [_image(part)]}
         if isinstance(part, Opaque) and _is_custom(part):
+            late = self.waiting()
             index = self._calls.setdefault(event.part, len(self._calls))
             self._begun.add(index)
-            return {"tool_calls": [{"index": index, **part.raw}]}
+            return {**late, "tool_calls": [{"index": index, **part.raw}]}
         return {}  # the end of the stream will say that it cannot be carried
 
-    def unclaimed(self, part: int | None = None) -> dict[str, Any]:
-        """Signatures of Gemini's that no call has followed: they go out as thoughts. That before `part` still may."""
-        late = [n for n in self._signatures if part is None or n != part - 1]
-        details = [self._detail(self._signatures.pop(n)) for n in late]
+    def waiting(self, part: int | None = None, *, text: bool = False) -> dict[str, Any]:
+        """Details that are due when something else than a thought begins: a call as `part`, or a `text`."""
+        # A signature of Gemini's right before a call goes with the call.
+        details = self._late([n for n in self._signatures if part is None or n != part - 1])
+        if text and self._here()[1] > self._known_calls:
+            details.append(self._detail(Thinking(), self._here(), named=True))
         return {"reasoning_details": details} if details else {}
 
-    def _detail(self, event: ThinkingDelta) -> dict[str, Any]:
-        text = "".join(self._thoughts.get(event.part, ()))
+    def _late(self, signatures: list[int], *, told: bool = False) -> list[dict[str, Any]]:
+        """Those of Gemini's signatures that no call has followed, and of thoughts that nobody has signed: these only
+        where details are told, or where it takes one to say their place."""
+        plain = [n for n, pieces in self._thoughts.items() if n not in self._signatures and any(pieces)]
+        due = told or self._details or signatures or any(self._places[n] != FRONT for n in plain)
+        details = []
+        for n in sorted([*signatures, *(plain if due else ())]):
+            event = self._signatures.pop(n, None) or ThinkingDelta(part=n)
+            details.append(self._thought(event, named=event.signature is None))
+        return details
+
+    def _thought(self, event: ThinkingDelta, *, named: bool = False) -> dict[str, Any]:
+        text = "".join(self._thoughts.pop(event.part, ()))
         whole = Thinking(text=text, signature=event.signature, redacted=event.redacted, provider=event.provider)
+        return self._detail(whole, self._places[event.part], named=named)
+
+    def _detail(self, thought: Thinking, place: Place, *, named: bool) -> dict[str, Any]:
         self._details += 1
-        return detail(whole, self._details - 1)
+        self._known_calls = max(self._known_calls, place[1])
+        return detail(thought, self._details - 1, place_id(place) if named or place != FRONT else None)
+
+    def _here(self) -> Place:
+        return self._told + self._refused, len(self._calls)
 
     def call(self, event: ToolCallDelta) -> dict[str, Any]:
         """A piece of a tool call. Calls are counted among themselves, whatever stands between them."""
@@ -238,15 +265,18 @@ class _Progress:
 
     def thinking(self, event: ThinkingDelta) -> dict[str, Any]:
         """A piece of reasoning. Its text is told again, whole, with the signature that belongs to it."""
+        details: list[dict[str, Any]] = []
+        if event.part not in self._places:
+            details = self._late(list(self._signatures), told=True)
+            self._places[event.part] = self._here()
         pieces = self._thoughts.setdefault(event.part, [])
         pieces.append(event.text)
-        delta: dict[str, Any] = {"reasoning_content": event.text} if event.text else {}
         if event.signature is not None and event.provider == "gemini" and not any(pieces):
             self._signatures[event.part] = event
-            return {}
-        if event.signature is not None or event.redacted is not None:
-            delta["reasoning_details"] = [self._detail(event)]
-        return delta
+        elif event.signature is not None or event.redacted is not None:
+            details.append(self._thought(event))
+        delta: dict[str, Any] = {"reasoning_content": event.text} if event.text else {}
+        return {**delta, "reasoning_details": details} if details else delta
 
 
 def _choice(choice: Choice, i: int) -> dict[str, Any]:
@@ -275,11 +305,15 @@ def _message(message: Message) -> dict[str, Any]:
     }
     if images := [_image(p) for p in parts if isinstance(p, Image)]:
         written["images"] = images
-    thoughts = [p for n, p in enumerate(parts) if isinstance(p, Thinking) and not _claimed(parts, n)]
-    if reasoning := "".join(t.text for t in thoughts):
+    thoughts = [(t or Thinking(), place) for t, place in placed(parts)]
+    if reasoning := "".join(t.text for t, _ in thoughts):
         written["reasoning_content"] = reasoning
-    if any(t.signature is not None or t.redacted is not None for t in thoughts):
-        written["reasoning_details"] = [detail(t, i) for i, t in enumerate(thoughts)]
+    signed = {t.signature is not None or t.redacted is not None for t, _ in thoughts}
+    named = len(signed) > 1 or any(place != FRONT for _, place in thoughts)  # else it is clear where they stand
+    if named or True in signed:
+        written["reasoning_details"] = [
+            detail(t, i, place_id(place) if named else None) for i, (t, place) in enumerate(thoughts)
+        ]
     return {**written, "tool_calls": calls} if calls else written
 
 
@@ -298,11 +332,6 @@ def _call(call: ToolCall | Opaque, before: Part | None) -> dict[str, Any]:
         "type": "function",
         "function": {"name": call.name, "arguments": call.arguments},
     }
-
-
-def _claimed(parts: Sequence[Part], n: int) -> bool:
-    """Whether it is the signature of the call that follows."""
-    return signs_call(parts[n]) and n + 1 < len(parts) and isinstance(parts[n + 1], ToolCall)
 
 
 def _image(image: Image) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from trivet.types import (
     Message,
     Opaque,
     Source,
+    Text,
     TextDelta,
     ThinkingDelta,
     TokenLogprob,
@@ -31,7 +32,8 @@ from trivet.wire import Target
 from trivet.wire.data_url import is_data_url, read_data_url
 from trivet.wire.ids import fresh_id
 from trivet.wire.openai_chat.citations import read_citations
-from trivet.wire.openai_chat.reasoning import provider_of, read_call_signature
+from trivet.wire.openai_chat.order import FRONT, arrange, read_place
+from trivet.wire.openai_chat.reasoning import KINDS, provider_of, read_call_signature
 from trivet.wire.openai_chat.terms import PROVIDER
 
 Json = dict[str, Any]
@@ -134,8 +136,11 @@ class ChoiceIn:
     # --- parts -------------------------------------------------------------------------------------------------
 
     def _deltas(self, told: Json, choice: Json) -> Iterator[Delta]:
-        yield from self._thinking(told)
         logprobs = choice.get("logprobs") or {}
+        if "message" in choice and (steps := _steps(told)):
+            yield from self._in_order(steps, logprobs.get("content"))
+            return
+        yield from self._thinking(told)
         content = told.get("content")
         if isinstance(content, str) and content:
             yield self._text(content, logprobs.get("content"))
@@ -156,6 +161,18 @@ class ChoiceIn:
             yield WholePart(value=self._image(image), choice=self.index, part=self._part("image", fresh=True))
         for n, call in enumerate(told.get("tool_calls") or ()):
             yield from self._call(call, n, "message" in choice)
+
+    def _in_order(self, steps: Sequence[Json | Text], logprobs: Any) -> Iterator[Delta]:
+        """A whole message of which it is known where everything stands: a detail, a text or a call each."""
+        for n, step in enumerate(steps):
+            if isinstance(step, Text):
+                yield replace(self._text(step.text, logprobs), citations=step.citations)
+                logprobs = None
+            elif "type" in step and step["type"] in KINDS:
+                yield from self._thinking({"reasoning_details": [step]}, whole=True)
+                self._signed = True  # the next thought is another
+            else:
+                yield from self._call(step, n, True)
 
     def _part(self, kind: str, *, fresh: bool = False) -> int:
         """The place of the part that grows, where it is of this kind, else of a new one."""
@@ -194,7 +211,7 @@ class ChoiceIn:
 
     # --- thinking ----------------------------------------------------------------------------------------------
 
-    def _thinking(self, told: Json) -> Iterator[ThinkingDelta]:
+    def _thinking(self, told: Json, *, whole: bool = False) -> Iterator[ThinkingDelta]:
         """The text once, however often it is told, and each signature with the thought that it is of."""
         plain = next((told[n] for n in self._names if isinstance(told.get(n), str) and told[n]), "")
         details = [d for d in told.get("reasoning_details") or () if isinstance(d, dict)]
@@ -203,6 +220,9 @@ class ChoiceIn:
         if plain and not twice:
             yield self._thought_text(plain)
         for item, text in zip(details, texts, strict=True):
+            if not whole and read_place(item.get("id")) and not item.get("signature") and not item.get("data"):
+                self._signed = True  # another trivet's place of a thought that is over, and has been told
+                continue
             # A signature may come with the whole text once more.
             ends = bool(item.get("signature")) and not self._signed and text == "".join(self._thought)
             again = not twice and (bool(plain) or ends)
@@ -293,6 +313,19 @@ class ChoiceIn:
             self.broken = reason
         if reason not in _REASONS:
             self._extra["finish_reason"] = reason
+
+
+def _steps(told: Json) -> list[Json | Text]:
+    """The details, the text and the calls of a message in which another trivet has said their order; else nothing."""
+    details, content = told.get("reasoning_details"), told.get("content") or ""
+    if not isinstance(details, list) or not all(isinstance(d, dict) and d.get("type") in KINDS for d in details):
+        return []
+    places = [read_place(d.get("id")) for d in details]
+    if not any(places) or not isinstance(content, str) or told.get("refusal") or told.get("images"):
+        return []
+    text = Text(text=content, citations=read_citations(told.get("annotations") or ()))
+    thoughts = [(place or FRONT, d) for place, d in zip(places, details, strict=True)]
+    return arrange(thoughts, [text], told.get("tool_calls") or [])
 
 
 def _grown(old: Json, new: Json) -> Json:

@@ -31,6 +31,7 @@ from trivet.wire.data_url import is_data_url, read_base64, read_data_url
 from trivet.wire.fields import Fields, convert, drop_defaults, need_object, rest
 from trivet.wire.openai import read_cache_mark, refuse_deprecated
 from trivet.wire.openai_chat.citations import read_citations
+from trivet.wire.openai_chat.order import FRONT, Place, arrange, read_place
 from trivet.wire.openai_chat.reasoning import KINDS, provider_of, read_call_signature
 from trivet.wire.openai_chat.terms import PROVIDER
 
@@ -81,38 +82,51 @@ def _tool_result(m: Fields) -> ToolResult:
 
 
 def _assistant(m: Fields) -> tuple[Part, ...]:
-    """Reasoning, text, refusal, calls: the order in which a model writes them."""
+    """Reasoning, text, refusal, calls: the order in which a model writes them, where nothing says another."""
     refuse_deprecated(m, "function_call", "tool_calls")
     drop_defaults(m, {"annotations": []})  # an answer of ours, sent back as it came
     thinking, refusal = _thinking(m), m.take("refusal", str)
-    calls = [part for i, c in enumerate(m.objects("tool_calls")) for part in _tool_call(c, i)]
+    calls = [_tool_call(c, i) for i, c in enumerate(m.objects("tool_calls"))]
     others = bool(thinking or refusal or calls or m.has("audio"))
     # An empty string beside calls is how many clients write "no text".
-    text = [p for p in _content(m, "assistant", optional=others) if p != Text(text="")]
+    said = _content(m, "assistant", optional=others)
+    text = [p for p in said if isinstance(p, Text) and p != Text(text="")]  # all are texts: see _TAKES
     annotations = m.left.get("annotations")
-    if isinstance(annotations, list) and len(text) == 1 and isinstance(text[0], Text):
+    if isinstance(annotations, list) and len(text) == 1:
         del m.left["annotations"]
         text = [replace(text[0], citations=read_citations(annotations))]
     if refusal:
         text.append(Text(text=refusal, extra={"refusal": True}))
-    return (*thinking, *text, *calls)
+    turn = arrange(thinking, text, calls)
+    return tuple(part for step in turn for part in (step if isinstance(step, list) else [step]))
 
 
-def _thinking(m: Fields) -> list[Thinking]:
+def _thinking(m: Fields) -> list[tuple[Place, list[Part]]]:
+    """Each thought with its place; a place alone has none."""
     plain = m.take("reasoning_content", str)
     details = m.left.get("reasoning_details")
     known = isinstance(details, list) and all(isinstance(d, dict) and d.get("type") in KINDS for d in details)
     if not details or not known:
-        return [Thinking(text=plain)] if plain else []  # details of other kinds stay, for the message's extra
-    parts = [_detail(d) for d in m.objects("reasoning_details")]
-    if plain and plain != "".join(p.text for p in parts):
+        # Details of other kinds stay, for the message's extra.
+        return [(FRONT, [Thinking(text=plain)])] if plain else []
+    items = m.objects("reasoning_details")
+    places = [read_place(d.left.get("id")) for d in items]
+    thoughts = [_detail(d, place) for d, place in zip(items, places, strict=True)]
+    if plain and plain != "".join(t.text for t in thoughts):
         path = m.at("reasoning_content")
         raise RequestError(f"{path} is not the text in reasoning_details: send one of them", field=path)
-    return parts
+    nothing = Thinking()
+    return [
+        (place or FRONT, [] if place is not None and thought == nothing else [thought])
+        for place, thought in zip(places, thoughts, strict=True)
+    ]
 
 
-def _detail(d: Fields) -> Thinking:
+def _detail(d: Fields, place: Place | None) -> Thinking:
     drop_defaults(d, {"index": int(d.path.rpartition("[")[2][:-1])})
+    if place is not None:  # one of ours, whose index clients may have counted anew
+        d.take("index", int)
+        d.take("id", str)
     if d.need("type", str) == "reasoning.encrypted":
         provider = provider_of(d.take("format", str))
         return Thinking(redacted=d.need("data", str), provider=provider, extra=d.rest())

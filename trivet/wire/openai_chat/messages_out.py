@@ -4,7 +4,8 @@ Results of tools become `tool` messages, and what stands beside them in a user's
 result is an error is said in its text, which begins with `Error: `, as the protocol has no field for it. Images in a
 result follow in a user's message where the host has no place for them in the result.
 
-An assistant's turn has its thinking, its text and its calls, in this order, whatever order they came in.
+An assistant's turn has its thinking, its text and its calls, in this order, whatever order they came in: `reordered`
+says so. The details of its thoughts say where they stood, for a host that is trivet too.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 from trivet.errors import UnsupportedError
 from trivet.types import (
     Audio,
+    Conversation,
     Document,
     Image,
     Message,
@@ -25,10 +27,12 @@ from trivet.types import (
     ToolCall,
     ToolResult,
 )
+from trivet.wire import Target
 from trivet.wire.data_url import write_base64, write_data_url
 from trivet.wire.openai_chat.citations import write_citations
+from trivet.wire.openai_chat.order import FRONT, Place, place_id, placed, reorders
 from trivet.wire.openai_chat.reasoning import call_signature, detail, signs_call
-from trivet.wire.openai_chat.terms import PROVIDER, REFUSAL, Terms
+from trivet.wire.openai_chat.terms import PROTOCOL, PROVIDER, REFUSAL, Terms
 
 Json = dict[str, Any]
 _AUDIO = {"audio/mpeg": "mp3", "audio/x-wav": "wav", "audio/wave": "wav", "audio/vnd.wave": "wav"}
@@ -58,6 +62,15 @@ def write_messages(messages: Sequence[Message], terms: Terms) -> list[Json]:
         else:
             out[-1] = _named(out[-1], message, where, terms)
     return [*out, {"role": "user", "content": late}] if late else out
+
+
+def reordered(request: Conversation, target: Target) -> tuple[str, ...]:
+    """A note of the model's turns that are told in another order than they had. A client's own words are not."""
+    if request.source is not None and request.source.protocol == PROTOCOL:
+        return ()
+    count = sum(reorders(m) for m in request.messages)
+    note = f"told to {target.provider} in another order, as thinking, then text, then tool calls: {count} of its turns"
+    return (note,) if count else ()
 
 
 def _developer(terms: Terms) -> bool:
@@ -105,13 +118,11 @@ def _prefixed(text: Text) -> Text:
 def _assistant(message: Message, where: str, terms: Terms) -> Json:
     parts = message.content
     calls: list[Json] = []
-    thoughts: list[Thinking] = []
     texts: list[Text] = []
     for n, part in enumerate(parts):
         if isinstance(part, Thinking):
-            if not (signs_call(part) and isinstance(parts[n + 1] if n + 1 < len(parts) else None, ToolCall)):
-                thoughts.append(part)
-        elif isinstance(part, ToolCall):
+            continue
+        if isinstance(part, ToolCall):
             calls.append(_call(part, parts[n - 1] if n else None, where, terms))
         elif isinstance(part, Text):
             texts.append(part)
@@ -125,7 +136,7 @@ def _assistant(message: Message, where: str, terms: Terms) -> Json:
         written.setdefault("content", None)
     elif "content" not in written and "refusal" not in written:
         written["content"] = ""
-    written |= _thinking(thoughts, where, terms)
+    written |= _thinking([(t, place) for t, place in placed(parts) if t is not None], where, terms)
     if annotations := _annotations(texts, where, terms):
         written["annotations"] = annotations
     written = _named(written, message, where, terms)
@@ -158,10 +169,11 @@ def _refusal(text: Text, where: str, terms: Terms) -> Json:
     return terms.merge({"type": "refusal", "refusal": text.text}, text.extra, where)
 
 
-def _thinking(thoughts: list[Thinking], where: str, terms: Terms) -> Json:
+def _thinking(told: list[tuple[Thinking, Place]], where: str, terms: Terms) -> Json:
     """Those that the host may have back. What may not go is left out before, where people are told of it."""
-    if not thoughts:
+    if not told:
         return {}
+    thoughts = [thought for thought, _ in told]
     for thought in thoughts:
         terms.no_cache(thought.cache, where)
     signed = any(t.signature is not None or t.redacted is not None for t in thoughts)
@@ -173,8 +185,13 @@ def _thinking(thoughts: list[Thinking], where: str, terms: Terms) -> Json:
         raise terms.refuse("thinking back", f"{where}.content", "leave it out")
     text = "".join(t.text for t in thoughts)
     written: Json = {name: text} if sends and text else {}
-    if signed or any(t.extra for t in thoughts) or len(thoughts) > 1 or not text:
-        details = [terms.merge(detail(t, i), t.extra, where) for i, t in enumerate(thoughts)]
+    apart = any(place != FRONT for _, place in told)
+    by_details = apart and bool(terms.own or terms.quirks.get("reasoning_details"))
+    if signed or by_details or any(t.extra for t in thoughts) or len(thoughts) > 1 or not text:
+        details = [
+            terms.merge(detail(t, i, place_id(place) if apart else None), t.extra, where)
+            for i, (t, place) in enumerate(told)
+        ]
         written["reasoning_details"] = details
     return written
 

@@ -5,10 +5,10 @@ A detail says by its `format` whose signature it has. Formats that are not known
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from trivet.types import Thinking
+from trivet.types import Part, Thinking, ToolCall
 
 KINDS = ("reasoning.text", "reasoning.encrypted")
 _FORMATS = {"anthropic": "anthropic-claude-v1", "openai": "openai-responses-v1", "gemini": "google-gemini-v1"}
@@ -20,8 +20,13 @@ def provider_of(form: str | None) -> str:
     return "openai" if form is None else _PROVIDERS.get(form, form)
 
 
-def detail(thought: Thinking, index: int) -> dict[str, Any]:
-    """A thought, or the end of one, as an item of `reasoning_details`."""
+def detail(thought: Thinking, index: int, id: str | None = None) -> dict[str, Any]:
+    """A thought, or the end of one, as an item of `reasoning_details`. `id` says where it stands (`order`)."""
+    written = _detail(thought, index)
+    return written if id is None else {**written, "id": id}
+
+
+def _detail(thought: Thinking, index: int) -> dict[str, Any]:
     form = {} if thought.provider is None else {"format": _FORMATS.get(thought.provider, thought.provider)}
     if thought.redacted is not None:
         return {"type": "reasoning.encrypted", "data": thought.redacted, **form, "index": index}
@@ -32,6 +37,11 @@ def detail(thought: Thinking, index: int) -> dict[str, Any]:
 def signs_call(thought: object) -> bool:
     """Whether it is no thought, but Gemini's signature of the call that follows."""
     return isinstance(thought, Thinking) and thought.provider == "gemini" and not thought.text and not thought.redacted
+
+
+def claimed(parts: Sequence[Part], n: int) -> bool:
+    """Whether part `n` is the signature of the call that follows."""
+    return signs_call(parts[n]) and n + 1 < len(parts) and isinstance(parts[n + 1], ToolCall)
 
 
 def call_signature(signature: str | None) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from trivet.types import Chat, Output, Reasoning, Sampling, Tool, ToolChoice
 from trivet.wire import Target
 from trivet.wire.openai import kind_of, told_streaming, write_streaming
 from trivet.wire.openai_chat.messages_out import write_messages
+from trivet.wire.openai_chat.order import is_place
 from trivet.wire.openai_chat.terms import PROVIDER, Terms
 from trivet.wire.openai_terms import merged
 
@@ -60,8 +61,11 @@ def told(own: Mapping[str, Any], target: Target) -> Json:
         theirs = target.quirks.get(quirk, ours)
         if theirs != ours and ours in own:
             fields |= {theirs: own[ours], ours: msgspec.UNSET}
-    if "messages" in own and ("tool_call_id" in target.quirks or not target.quirks.get("developer_role", True)):
-        fields |= _messages_told(msgspec.json.encode(own["messages"]), target)
+    if "messages" in own:
+        messages = msgspec.json.encode(own["messages"])
+        renamed = "tool_call_id" in target.quirks or not target.quirks.get("developer_role", True)
+        if renamed or b'"trivet:' in messages:
+            fields |= _messages_told(messages, target)
     return fields
 
 
@@ -69,7 +73,8 @@ def told(own: Mapping[str, Any], target: Target) -> Json:
 
 
 def _messages_told(messages: bytes, target: Target) -> Json:
-    """The same, with the roles and the ids that the host takes; nothing where they have them."""
+    """The same, with the roles and the ids that the host takes, and without the places that are ours alone; nothing
+    where there is none of it."""
     if not any(word in messages for word in (b'"developer"', b'"tool_call_id"', b'"tool_calls"')):
         return {}
     terms = Terms(Chat(messages=()), target)
@@ -82,7 +87,20 @@ def _messages_told(messages: bytes, target: Target) -> Json:
         for call in message.get("tool_calls") or ():
             if isinstance(call.get("id"), str):
                 call["id"] = terms.call_id(call["id"])
+        _without_places(message)
     return {"messages": out}
+
+
+def _without_places(message: Json) -> None:
+    """Takes out the details that say where text goes on after a call, and nothing else."""
+    details = message.get("reasoning_details")
+    if not isinstance(details, list):
+        return
+    kept = [d for d in details if not is_place(d)]
+    if not kept:
+        del message["reasoning_details"]
+    elif len(kept) < len(details):
+        message["reasoning_details"] = kept
 
 
 # --- the request's other fields ----------------------------------------------------------------------------
