@@ -202,8 +202,8 @@ def test_whatever_happens(
     run(main())
 
 
-def test_who_is_started_and_ended_at_once_was_not_asked() -> None:
-    """Both fail at the same moment: the first makes place for the third, and the second finds the request wrong."""
+def test_who_is_ended_as_soon_as_it_was_asked_is_told() -> None:
+    """Two fail at the same moment: the first makes place for the third, and the second finds the request wrong."""
 
     async def main() -> None:
         first, second = Script([2.0], OverloadedError("busy")), Script([0.5], RequestError("wrong"))

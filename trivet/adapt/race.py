@@ -22,14 +22,12 @@ class Run:
     def __init__(self, target: Target, request: Request) -> None:
         self.target, self.began = target, now()
         self.events: AsyncGenerator[Event, None] = target.model.stream(request)
-        self.asked = False
         self.head: list[Event] = []
         self.tried: tuple[Attempt, ...] = ()  # by the time that it was cancelled
         self._open = True
         target.in_flight += 1
 
     async def begin(self) -> None:
-        self.asked = True
         try:
             self.head = await opening(self.events, self.target.name)
         except asyncio.CancelledError as stop:
@@ -122,8 +120,7 @@ class Race:
                 self._cancelled(run, why)
 
     def _cancelled(self, run: Run, why: str | None = None) -> None:
-        if run.asked:  # a task that is cancelled before its first step asks nobody
-            self._trail.cancelled(run.target.name, run.began, run.tried, why=why)
+        self._trail.cancelled(run.target.name, run.began, run.tried, why=why)
 
     def _start(self) -> None:
         run = Run(self._order.pop(0), self._request)
