@@ -615,3 +615,18 @@ def deltas_of(answer: ChatResponse) -> list[Event]:
     """With the opaque parts, each in its place."""
     whole = [WholePart(value=p, part=n) for n, p in enumerate(answer.message.content) if isinstance(p, Opaque)]
     return sorted([*deltas(answer), *whole], key=lambda e: e.part)
+
+
+def test_the_phase_of_a_message_is_streamed_with_its_texts() -> None:
+    hello = message(output_text("Hello"), phase="commentary")
+    events = read(
+        added(0, message(status="in_progress", phase="commentary")),
+        delta("output_text", "Hel"),
+        done(0, hello),
+        completed(hello),
+    )
+    assert inner(events) == [TextDelta(text="Hel", phase="commentary"), TextDelta(text="lo", phase="commentary")]
+    collector = Collector()
+    for event in events:
+        collector.add(event)
+    assert collector.content() == whole(hello).message.content == (Text(text="Hello", extra={"phase": "commentary"}),)

@@ -380,3 +380,13 @@ def test_the_sdk_puts_any_stream_together_to_what_the_whole_answer_is(content: l
     assert [i.arguments for i in final.output if i.type == "function_call"] == [
         p.arguments for p in content if isinstance(p, ToolCall)
     ]
+
+
+@pytest.mark.parametrize("all_at_once", [False, True])
+def test_the_phase_of_a_text_is_told_from_its_items_beginning(all_at_once: bool) -> None:
+    said = response(Text(text="x", extra={"phase": "commentary"}))
+    steps: list[Event] = [] if all_at_once else list(deltas(said))
+    events = stream(Start(model="m"), *steps, Done(response=said))
+    items = [e["item"] for e in events if "item" in e]
+    assert [(i["status"], i["phase"]) for i in items] == [("in_progress", "commentary"), ("completed", "commentary")]
+    assert events[-1]["response"]["output"] == items[1:]

@@ -9,6 +9,7 @@ from trivet.types import (
     Citation,
     Event,
     FinishReason,
+    Json,
     Message,
     Part,
     Text,
@@ -88,12 +89,14 @@ class _Growing:
         self.provider: str | None = None
         self.citations: tuple[Citation, ...] = ()
         self.refusal = False
+        self.phase: str | None = None
 
     def add(self, event: TextDelta | ThinkingDelta | ToolCallDelta) -> None:
         if isinstance(event, TextDelta):
             self.pieces.append(event.text)
             self.citations += event.citations
             self.refusal = self.refusal or event.refusal
+            self.phase = event.phase or self.phase
         elif isinstance(event, ThinkingDelta):
             self.pieces.append(event.text)
             self.signature = event.signature or self.signature
@@ -107,7 +110,10 @@ class _Growing:
     def whole(self) -> Part:
         joined = "".join(self.pieces)
         if self.kind is TextDelta:
-            return Text(text=joined, citations=self.citations, extra={"refusal": True} if self.refusal else {})
+            said: dict[str, Json] = {} if self.phase is None else {"phase": self.phase}
+            return Text(
+                text=joined, citations=self.citations, extra={"refusal": True, **said} if self.refusal else said
+            )
         if self.kind is ThinkingDelta:
             return Thinking(text=joined, signature=self.signature, redacted=self.redacted, provider=self.provider)
         return ToolCall(id=self.id or "", name=self.name or "", arguments=joined or "{}")

@@ -37,8 +37,8 @@ class Aside(Event, tag="aside", frozen=True, kw_only=True):
 
 class TextDelta(Event, tag="text", frozen=True, kw_only=True):
     """Text for part `part` of choice `choice`. `logprobs` are those of the tokens in `text`; `citations` are of the
-    part, and may come with an empty text. `refusal` says that the text itself is one, as every delta of its part does
-    (and the `extra` of the whole part)."""
+    part, and may come with an empty text. `refusal` says that the text itself is one, and `phase` (OpenAI's) whether it
+    is a comment or the answer, as every delta of its part does (and the `extra` of the whole part)."""
 
     content = True
 
@@ -48,6 +48,7 @@ class TextDelta(Event, tag="text", frozen=True, kw_only=True):
     logprobs: tuple[TokenLogprob, ...] = ()
     citations: tuple[Citation, ...] = ()
     refusal: bool = False
+    phase: str | None = None
 
 
 class ThinkingDelta(Event, tag="thinking", frozen=True, kw_only=True):

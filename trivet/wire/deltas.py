@@ -16,6 +16,12 @@ from trivet.types import (
 )
 
 
+def phase_of(part: Text) -> str | None:
+    """OpenAI's label of a text, which is kept in its `extra`."""
+    phase = part.extra.get("phase")
+    return phase if isinstance(phase, str) else None
+
+
 def deltas(response: ChatResponse | CompleteResponse) -> Iterator[TextDelta | ThinkingDelta | ToolCallDelta]:
     """For a model that answers all at once (a cache, a script) to a client that asked for a stream: one delta
     for each part."""
@@ -34,6 +40,7 @@ def deltas(response: ChatResponse | CompleteResponse) -> Iterator[TextDelta | Th
                     part=n,
                     logprobs=logprobs,
                     refusal=bool(part.extra.get("refusal")),
+                    phase=phase_of(part),
                 )
                 logprobs = ()  # those of the whole choice, said once
             elif isinstance(part, Thinking):

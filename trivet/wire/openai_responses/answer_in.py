@@ -37,6 +37,7 @@ from trivet.types import (
     replace,
 )
 from trivet.wire import Target, openai_errors, sse
+from trivet.wire.deltas import phase_of
 from trivet.wire.openai import read_usage
 from trivet.wire.openai_responses.citations import citation
 from trivet.wire.openai_responses.items_back import BETWEEN, objects, read_item, read_logprobs, text
@@ -78,6 +79,7 @@ class Reader:
         self._begun = self._finished = False
         self._told: dict[tuple[int, int], _Told] = {}  # by the places of the item, and of the content in it
         self._items: dict[int, Json] = {}  # those that are done
+        self._phases: dict[int, str] = {}  # of messages, by the places of their items
 
     def whole(self, body: bytes) -> ChatResponse:
         response = self._response(_object(body, self._target))
@@ -140,6 +142,8 @@ class Reader:
     def _added(self, data: Json) -> list[Event]:
         """An item begins. A call says whose it is; a message and a thought wait for their first words."""
         item = data.get("item")
+        if isinstance(item, dict) and isinstance(item.get("phase"), str):
+            self._phases[_index(data.get("output_index"))] = item["phase"]
         if not isinstance(item, dict) or item.get("type") in ("message", "reasoning"):
             return []
         told = self._at(data, 0)
@@ -155,7 +159,8 @@ class Reader:
         told.text += delta
         refusal = data.get("type") == "response.refusal.delta"
         logprobs = read_logprobs(data.get("logprobs"))
-        return [TextDelta(text=delta, part=told.part, logprobs=logprobs, refusal=refusal)]
+        phase = self._phases.get(_index(data.get("output_index")))
+        return [TextDelta(text=delta, part=told.part, logprobs=logprobs, refusal=refusal, phase=phase)]
 
     def _annotation(self, data: Json) -> list[Event]:
         told, cited = self._at(data), data.get("annotation")
@@ -276,8 +281,8 @@ def _rest(part: Part, told: _Told, logprobs: tuple[TokenLogprob, ...]) -> list[E
         cited = part.citations[told.citations :]
         if not left and not cited:
             return []
-        refusal = bool(part.extra.get("refusal"))
-        return [TextDelta(text=left, part=told.part, citations=cited, logprobs=logprobs, refusal=refusal)]
+        said = {"refusal": bool(part.extra.get("refusal")), "phase": phase_of(part)}
+        return [TextDelta(text=left, part=told.part, citations=cited, logprobs=logprobs, **said)]
     if isinstance(part, Thinking):
         left = part.text.removeprefix(told.text) if part.text.startswith(told.text) else ""
         signed = part.signature is not None or part.redacted is not None

@@ -37,6 +37,7 @@ from trivet.types import (
 )
 from trivet.wire import Incoming, openai_errors, sse
 from trivet.wire.carry import check_parts, last_opaque
+from trivet.wire.deltas import phase_of
 from trivet.wire.ids import fresh_id
 from trivet.wire.in_turn import Delta, Finished, InTurn, Step
 from trivet.wire.openai_responses.items_in import PROVIDER
@@ -180,7 +181,7 @@ class Renderer:
         if isinstance(delta, TextDelta):
             kind = "refusal" if delta.refusal else "output_text"
             logprobs = {} if kind == "refusal" else {"logprobs": write_logprobs(delta.logprobs)}
-            start = self._start(Text(text=""))
+            start = self._start(Text(text="", extra={} if delta.phase is None else {"phase": delta.phase}))
             self._logprobs += delta.logprobs
             if start:
                 start += self._piece("response.content_part.added", content_index=0, part=empty_content(kind))
@@ -277,7 +278,7 @@ class Renderer:
             return self._item_event("response.output_item.added", part.raw) + self._finish_item(part.raw)
         if isinstance(part, Text):
             refusal = bool(part.extra.get("refusal"))
-            delta = TextDelta(text=part.text, logprobs=logprobs, refusal=refusal)
+            delta = TextDelta(text=part.text, logprobs=logprobs, refusal=refusal, phase=phase_of(part))
             return self._delta(delta) + self._close(part, status)
         if isinstance(part, Thinking):
             text = "" if part.redacted is not None else write_item(part, "", status)["summary"][0]["text"]

@@ -24,8 +24,7 @@ def write_item(part: Part, id: str, status: str, logprobs: Sequence[TokenLogprob
         raw: Item = part.raw
         return raw
     if isinstance(part, Text):
-        phase = {"phase": part.extra["phase"]} if "phase" in part.extra else {}
-        return {**empty_item(part, id), **phase, "status": status, "content": [_content(part, logprobs)]}
+        return {**empty_item(part, id), "status": status, "content": [_content(part, logprobs)]}
     if isinstance(part, Thinking):
         return {**empty_item(part, id), **_extra(part), **thought(part, PROVIDER)}
     assert isinstance(part, ToolCall)
@@ -36,7 +35,9 @@ def write_item(part: Part, id: str, status: str, logprobs: Sequence[TokenLogprob
 def empty_item(part: Part, id: str) -> Item:
     """The item as it is when a stream has come to it."""
     if isinstance(part, Text):
-        return {"id": "msg_" + id, "type": "message", "status": "in_progress", "role": "assistant", "content": []}
+        phase = {"phase": part.extra["phase"]} if "phase" in part.extra else {}
+        head = {"id": "msg_" + id, "type": "message", "status": "in_progress", "role": "assistant", "content": []}
+        return {**head, **phase}
     if isinstance(part, Thinking):
         return {"id": "rs_" + id, "type": "reasoning", "summary": []}
     assert isinstance(part, ToolCall)
