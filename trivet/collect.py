@@ -110,10 +110,10 @@ class _Growing:
     def whole(self) -> Part:
         joined = "".join(self.pieces)
         if self.kind is TextDelta:
-            said: dict[str, Json] = {} if self.phase is None else {"phase": self.phase}
-            return Text(
-                text=joined, citations=self.citations, extra={"refusal": True, **said} if self.refusal else said
-            )
+            labels: dict[str, Json] = {"refusal": True} if self.refusal else {}
+            if self.phase is not None:
+                labels["phase"] = self.phase
+            return Text(text=joined, citations=self.citations, extra=labels)
         if self.kind is ThinkingDelta:
             return Thinking(text=joined, signature=self.signature, redacted=self.redacted, provider=self.provider)
         return ToolCall(id=self.id or "", name=self.name or "", arguments=joined or "{}")
