@@ -281,8 +281,8 @@ def _rest(part: Part, told: _Told, logprobs: tuple[TokenLogprob, ...]) -> list[E
         cited = part.citations[told.citations :]
         if not left and not cited:
             return []
-        delta = TextDelta(text=left, part=told.part, citations=cited, logprobs=logprobs)
-        return [replace(delta, refusal=bool(part.extra.get("refusal")), phase=phase_of(part))]
+        rest = TextDelta(text=left, part=told.part, citations=cited, logprobs=logprobs)
+        return [replace(rest, refusal=bool(part.extra.get("refusal")), phase=phase_of(part))]
     if isinstance(part, Thinking):
         left = part.text.removeprefix(told.text) if part.text.startswith(told.text) else ""
         signed = part.signature is not None or part.redacted is not None
