@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from contextlib import aclosing
 from typing import Any
 
@@ -30,7 +31,22 @@ from trivet.errors import (
 )
 from trivet.fake import CUT, STALL, Fake
 from trivet.model import About, Model
-from trivet.types import Chat, Context, Document, Image, Response, Start, TextDelta, Tool, replace, user
+from trivet.types import (
+    Chat,
+    Context,
+    Document,
+    Image,
+    Opaque,
+    Response,
+    Start,
+    Text,
+    TextDelta,
+    Tool,
+    assistant,
+    replace,
+    user,
+)
+from trivet.wire import anthropic, gemini, openai_chat, openai_responses
 
 HI = Chat(messages=(user("Hi"),))
 PICTURE = Chat(messages=(user(Image(data=b"x", media_type="image/png")),))
@@ -172,6 +188,71 @@ async def test_what_one_provider_keeps_is_refused_where_there_are_several() -> N
     assert "smart stands for models of several (a, b)" in error.message
     assert told(await route(fake("a/1"), fake("a/2")).call(kept)) == [("a/1", "answered")]
     assert told(await route(fake("a/1"), fake("b/2")).call(replace(HI, extra={"background": False})))
+
+
+OWN_FILES: dict[str, tuple[Any, dict[str, Any], str]] = {  # in the words of each protocol
+    "anthropic": (
+        anthropic,
+        {
+            "max_tokens": 1,
+            "messages": [
+                {"role": "user", "content": [{"type": "document", "source": {"type": "file", "file_id": "file_1"}}]}
+            ],
+        },
+        "messages[0].content[0].source.file_id",
+    ),
+    "chat": (
+        openai_chat,
+        {"messages": [{"role": "user", "content": [{"type": "file", "file": {"file_id": "file-1"}}]}]},
+        "messages[0].content[0].file.file_id",
+    ),
+    "responses": (
+        openai_responses,
+        {"input": [{"role": "user", "content": [{"type": "input_image", "file_id": "file-1"}]}]},
+        "messages[0].content[0].file_id",
+    ),
+    "responses, an item": (
+        openai_responses,
+        {"input": [{"type": "item_reference", "id": "msg_1"}]},
+        "messages[0].content[0].id",
+    ),
+    "responses, a tool": (
+        openai_responses,
+        {"input": "q", "tools": [{"type": "file_search", "vector_store_ids": ["vs_1"]}]},
+        "tools[0].vector_store_ids",
+    ),
+    "gemini": (
+        gemini,
+        {"contents": [{"parts": [{"text": "q"}, {"fileData": {"fileUri": "https://g.example/v1beta/files/abc"}}]}]},
+        "messages[0].content[1].fileData.fileUri",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", OWN_FILES)
+@in_virtual_time
+async def test_so_is_a_file_of_its_own_in_what_the_user_says(case: str) -> None:
+    wire, body, field = OWN_FILES[case]
+    asked = wire.parse(json.dumps({"model": "m", **body}).encode()).request
+    error = await failing(route(fake("a/1"), fake("b/2")), asked)
+    assert isinstance(error, RequestError)
+    assert (error.status, error.field) == (400, field)
+    assert told(await route(fake("a/1"), fake("a/2")).call(asked)) == [("a/1", "answered")]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        user(Document(url="https://example.com/files/a.pdf"), Image(data=b"x", media_type="image/png")),
+        user(Text(text="file_id", extra={"phase": "x"})),
+        assistant(Opaque(provider="anthropic", raw={"type": "code_execution_result", "file_id": "file_1"})),
+    ],
+)
+@in_virtual_time
+async def test_what_asks_for_none_of_them_goes_on(message: Any) -> None:
+    asked = Chat(messages=(user("q"), message))
+    inputs = ("text", "image", "document")
+    assert told(await route(fake("a/1", inputs=inputs), fake("b/2", inputs=inputs)).call(asked))
 
 
 # --- in which order

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from trivet.model import About
 from trivet.types import (
@@ -12,6 +12,7 @@ from trivet.types import (
     Document,
     Embed,
     Image,
+    Opaque,
     Part,
     Request,
     Text,
@@ -23,6 +24,8 @@ __all__ = ["lacks", "least_tokens", "state"]
 
 # What refers to something that a provider keeps, in the words of the protocols.
 _STATE = ("previous_response_id", "conversation", "prompt", "background", "container", "cachedContent")
+# … and inside what a user says, or a provider's own tools.
+_KEPT = frozenset({"file_id", "file_ids", "vector_store_ids"})
 
 _KINDS = {Image: "image", Audio: "audio", Document: "document"}
 # No tokenizer has this many characters (of its vocabulary's own languages) to a token in the mean of a long text, so
@@ -53,7 +56,43 @@ def state(request: Request) -> str | None:
     """The field, if any, that refers to what one provider keeps and no other knows."""
     if not isinstance(request, Conversation):
         return None
-    return next((name for name in _STATE if request.extra.get(name)), None)
+    for name in _STATE:
+        if request.extra.get(name):
+            return name
+    for i, message in enumerate(request.messages):
+        for n, part in enumerate(message.content):
+            if type(part) is Opaque or part.extra or type(part) is ToolResult:  # as few are
+                found = _kept_by_part(part, message.role, f"messages[{i}].content[{n}]")
+                if found is not None:
+                    return found
+    return _kept(request.extra.get("tools"), "tools")
+
+
+def _kept_by_part(part: Part, role: str, path: str) -> str | None:
+    """The same of one part. What a server-side tool has said before may name files too, and asks for none."""
+    if isinstance(part, Opaque):
+        if isinstance(part.raw, Mapping) and part.raw.get("type") == "item_reference":
+            return f"{path}.id"
+        return _kept(part.raw, path) if role == "user" else None
+    if isinstance(part, ToolResult):
+        inner = (_kept_by_part(p, role, f"{path}.content[{i}]") for i, p in enumerate(part.content))
+        return next(filter(None, inner), None) or _kept(part.extra, path)
+    return _kept(part.extra, path)
+
+
+def _kept(value: object, path: str) -> str | None:
+    """The path in some JSON of what refers to a file, or a store of files, that a provider keeps."""
+    left = [(path, value)]  # and not by calls of itself: a client decides how deep it is
+    while left:
+        path, value = left.pop()
+        if isinstance(value, Mapping):
+            for name, inner in value.items():
+                if inner and (name in _KEPT or (name == "fileUri" and "/files/" in str(inner))):
+                    return f"{path}.{name}"
+            left += [(f"{path}.{name}", inner) for name, inner in value.items()]
+        elif isinstance(value, list | tuple):
+            left += [(f"{path}[{i}]", inner) for i, inner in enumerate(value)]
+    return None
 
 
 def least_tokens(request: Request) -> int:
