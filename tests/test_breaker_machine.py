@@ -20,6 +20,8 @@ HI = Chat(messages=(user("Hi"),))
 COOL_S = 15.0
 FAILURES = (OverloadedError("busy"), WeightsError("missing"))
 REFUSALS = (RequestError("wrong"), UnsupportedError("no tools"))
+UNASKED = (UnsupportedError("no counterpart"),)
+UNASKED[0].asked = False
 
 
 class Told(Model):
@@ -50,6 +52,7 @@ class Reference:
         self.outcomes: list[bool] = []  # True is a failure
         self.cools_s = 0.0
         self.probe: int | None = None
+        self.closer: int | None = None  # the probe that has closed it counts as one that was asked after that
         self.since = 0  # requests from this number on were asked after the last change
 
     def lets_pass(self) -> bool:
@@ -65,19 +68,24 @@ class Reference:
             if self.cools_s <= 0:
                 self.state = "half-open"
 
+    def hears(self, number: int, asked_now: int) -> None:
+        """The first content, or a request found wrong."""
+        if self.state == "half-open" and number == self.probe:
+            self.changes("closed", asked_now)
+            self.closer = number
+
     def comes_of(self, number: int, failed: bool, asked_now: int) -> None:
-        if number < self.since:
+        if number < self.since and number != self.closer:
             return
-        if self.state == "closed":
+        if self.state == "half-open" and number == self.probe:
+            self.changes("open", asked_now)
+        elif self.state == "closed":
             self.outcomes = [*self.outcomes, failed][-self.window :]
             if failed and len(self.outcomes) >= self.least and sum(self.outcomes) >= self.rate * len(self.outcomes):
                 self.changes("open", asked_now)
-        elif number == self.probe:
-            self.changes("open" if failed else "closed", asked_now)
-            self.outcomes = [] if failed else [False]
 
     def changes(self, state: Literal["closed", "open"], asked_now: int) -> None:
-        self.state, self.outcomes, self.probe, self.cools_s = state, [], None, COOL_S
+        self.state, self.outcomes, self.probe, self.closer, self.cools_s = state, [], None, None, COOL_S
         self.since = asked_now
 
     def left(self, number: int) -> None:
@@ -125,7 +133,7 @@ class BreakerMachine(RuleBasedStateMachine):
     def has_content(self, data: Any) -> None:
         asking = data.draw(st.sampled_from(self.under_way))
         self._tells(asking, TextDelta(text="x"))
-        self._answered(asking)
+        self._hears(asking)
 
     @precondition(lambda self: self.under_way)
     @rule(data=st.data())
@@ -142,7 +150,15 @@ class BreakerMachine(RuleBasedStateMachine):
     def finds_the_request_wrong(self, data: Any, error: TrivetError) -> None:
         asking = self._over(data)
         self._tells(asking, error)
-        self._answered(asking)
+        self._hears(asking)
+        self._ends(asking)
+
+    @precondition(lambda self: self.under_way)
+    @rule(data=st.data(), error=st.sampled_from(UNASKED))
+    def is_refused_before_it_is_asked(self, data: Any, error: TrivetError) -> None:
+        asking = self._over(data)
+        self._tells(asking, error)
+        self._ends(asking)
 
     @precondition(lambda self: self.under_way)
     @rule(data=st.data())
@@ -150,7 +166,7 @@ class BreakerMachine(RuleBasedStateMachine):
         asking = self._over(data)
         asking.task.cancel()
         self._settle()
-        self.table.left(asking.number)
+        self._ends(asking)
 
     @invariant()
     def is_as_the_table_says(self) -> None:
@@ -179,7 +195,8 @@ class BreakerMachine(RuleBasedStateMachine):
 
     def _is_done(self, asking: Asking) -> None:
         self._tells(asking, Done(response=ChatResponse(model="a/1", choices=())))
-        self._answered(asking)
+        self._hears(asking)
+        self._ends(asking)
 
     def _fails(self, asking: Asking, error: TrivetError) -> None:
         self._tells(asking, error)
@@ -208,11 +225,16 @@ class BreakerMachine(RuleBasedStateMachine):
         self.told.asked[asking.number].put_nowait(told)
         self._settle()
 
-    def _answered(self, asking: Asking) -> None:
-        """The first content, or what stands for it, is one outcome."""
+    def _hears(self, asking: Asking) -> None:
         if not asking.answered:
             asking.answered = True
+            self.table.hears(asking.number, len(self.told.asked))
+
+    def _ends(self, asking: Asking) -> None:
+        """Without a failure: one outcome, where it had content."""
+        if asking.answered:
             self.table.comes_of(asking.number, False, len(self.told.asked))
+        self.table.left(asking.number)
 
     def _over(self, data: Any) -> Asking:
         asking: Asking = data.draw(st.sampled_from(self.under_way))

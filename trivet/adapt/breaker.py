@@ -31,7 +31,8 @@ class Breaker(Wrapper):
     ========== =========================================================== ========================================
 
     A failure is an error of the provider's or the engine's, after content too; a wrong request is none, and neither is
-    a client that leaves. Outcomes of before the last opening or closing are forgotten."""
+    a client that leaves. A request that was refused here, or whose client left before any content, has no outcome.
+    Outcomes of before the last opening or closing are forgotten."""
 
     def __init__(
         self, inner: Model, *, window: int = 20, least: int = 5, rate: float = 0.5, cool_s: float = 15
@@ -68,31 +69,36 @@ class Breaker(Wrapper):
             async with aclosing(self.inner.stream(request)) as events:
                 async for event in events:
                     if not answered and (event.content or isinstance(event, Done)):
-                        answered = True
-                        self._answers(era)
+                        answered, era = True, self._hears(era)
                     yield event
         except TrivetError as error:
             if isinstance(error, ProviderError | WeightsError):
-                self._fails(era, error)
-            elif not answered:
-                self._answers(era)  # it has looked at the request, and found it wrong
+                answered = False
+                self._counts(era, error)
+            elif error.asked and not answered:
+                answered, era = True, self._hears(era)  # it has looked at the request, and found it wrong
             raise
         finally:
+            if answered:
+                self._counts(era, None)
             if probes and era == self._era:
-                self._probing = False  # its client has left: the next request is the probe
+                self._probing = False  # nothing is known of it yet: the next request is the probe
 
-    def _answers(self, era: int) -> None:
+    def _hears(self, era: int) -> int:
+        """It says something: after that the probe's outcome, too, is one of the new era."""
+        if era == self._era and self._opened is not None:
+            self._turn(None)
+            return self._era
+        return era
+
+    def _counts(self, era: int, failure: TrivetError | None) -> None:
+        """One outcome for each request, at its end."""
         if era != self._era:
             return  # it was asked before the last opening or closing
-        if self._opened is not None:
-            self._turn(None)
-        self._failures.append(False)
-
-    def _fails(self, era: int, error: TrivetError) -> None:
-        if era != self._era:
+        self._failures.append(failure is not None)
+        if failure is None:
             return
-        self._failures.append(True)
-        self._last = error.message
+        self._last = failure.message
         enough = len(self._failures) >= self.least and sum(self._failures) >= self.rate * len(self._failures)
         if self._opened is not None or enough:
             self._turn(now())
