@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import queue
 import socket
+import struct
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -12,6 +14,7 @@ import pytest
 from tests.servers import CEILING_S, Served, Watched, ask, read_until, serving
 from trivet.fake import STALL, Fake
 from trivet.model import Wrapper
+from trivet.server import run
 
 MESSAGES = [{"role": "user", "content": "Hi"}]
 
@@ -127,3 +130,21 @@ def test_leaving_in_the_middle_of_a_body_asks_no_model(counted: tuple[Served, Fa
     sock.close()
     read_until(connect(served, stream=True, model="hello"), b"[DONE]")
     assert fake.requests == []
+
+
+def test_of_a_connection_that_breaks_when_idle_nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    lost: queue.SimpleQueue[run._Connection] = queue.SimpleQueue()
+    before = run._Connection.connection_lost
+
+    def connection_lost(connection: run._Connection, exc: Exception | None) -> None:
+        before(connection, exc)
+        if exc is not None:
+            lost.put(connection)
+
+    monkeypatch.setattr(run._Connection, "connection_lost", connection_lost)
+    with serving({"m": Fake()}) as served:
+        sock = connect(served, stream=True)
+        read_until(sock, b"0\r\n\r\n")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        sock.close()
+        assert lost.get(timeout=CEILING_S).timeout_keep_alive_task is None

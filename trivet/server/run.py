@@ -19,6 +19,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from trivet.errors import ConfigError, TrivetError
 from trivet.server import found
@@ -91,7 +92,7 @@ def configure(application: App) -> uvicorn.Config:
     would otherwise ask on one that is being closed."""
     return uvicorn.Config(
         application,
-        http="httptools",
+        http=_Connection,
         ws="none",
         lifespan="off",
         interface="asgi3",
@@ -103,6 +104,14 @@ def configure(application: App) -> uvicorn.Config:
         timeout_keep_alive=75,
         timeout_graceful_shutdown=1,
     )
+
+
+class _Connection(HttpToolsProtocol):
+    """uvicorn leaves the clock of a connection that breaks running, and so keeps all of it as long as an idle one."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._unset_keepalive_if_required()
 
 
 class _Server(uvicorn.Server):
