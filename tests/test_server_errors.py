@@ -100,6 +100,7 @@ def test_a_wrong_type_is_a_400_in_anthropics_shape(served: Served, path: str) ->
     answer = httpx2.post(served.url + path, json=body, headers={"x-api-key": "right"})
     assert answer.status_code == 400
     assert answer.json()["type"] == "error"
+    assert answer.json()["request_id"] == answer.headers["request-id"]
     assert "messages[0].content" in answer.json()["error"]["message"]
 
 

@@ -240,6 +240,13 @@ def test_an_error_has_the_protocols_type(error: TrivetError, kind: str) -> None:
         ErrorResponse.model_validate(body)
 
 
+def test_an_error_says_which_request_it_answers() -> None:
+    error = TrivetError("x")
+    assert json.loads(anthropic.error(error))["request_id"] is None
+    error.answers = "req_1"
+    assert json.loads(anthropic.error(error))["request_id"] == "req_1"
+
+
 def test_an_error_names_the_field_because_the_protocol_has_no_place_for_it() -> None:
     message = json.loads(anthropic.error(RequestError("too hot", field="temperature")))["error"]["message"]
     assert message == "temperature: too hot"

@@ -534,3 +534,16 @@ def test_an_effort_asks_for_thinking_where_the_model_decides_how_much(model: str
     assert "thinking" not in anthropic.write(own, target)
     off = asked(reasoning=Reasoning(effort="none"))
     assert anthropic.write(off, target)["thinking"] == {"type": "disabled"}
+
+
+def test_a_conversation_without_a_text_says_what_it_lacks() -> None:
+    with pytest.raises(RequestError, match="has no text in it"):
+        write(asked(""))
+    with pytest.raises(RequestError, match="has nothing but a system prompt"):
+        write(Chat(messages=(system("s"),)))
+
+
+def test_a_note_of_thoughts_says_whose_they_were() -> None:
+    thoughts = (Thinking(text="a"), Thinking(text="b", signature="s", provider="openai"))
+    _, notes = thinking_left_out(Chat(messages=(user("q"), assistant(*thoughts))), "anthropic", unsigned=False)
+    assert [note.rpartition(": ")[2] for note in notes] == ["1 that nobody has signed", "1 of openai"]

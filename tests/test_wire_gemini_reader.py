@@ -38,6 +38,8 @@ from trivet.types import (
     ToolCall,
     Usage,
     WholePart,
+    assistant,
+    replace,
     user,
 )
 from trivet.wire import Target, gemini, sse
@@ -135,6 +137,14 @@ def test_calls_without_ids_get_the_same_ids_each_time_and_different_ones() -> No
     assert first.id != second.id
     assert whole(answer(bare, bare)).tool_calls == (first, second)
     assert whole(answer(bare, responseId="r2")).tool_calls[0].id != first.id
+
+
+def test_without_an_id_of_the_answer_they_differ_from_turn_to_turn_and_are_the_same_when_read_again() -> None:
+    bare = answer({"functionCall": {"name": "f", "args": {}}}, responseId=None)
+    later = replace(ASKED, messages=(*ASKED.messages, assistant("a"), user("r")))
+    ids = [whole(bare, request).tool_calls[0].id for request in (ASKED, later, ASKED, later)]
+    assert ids == ids[:2] * 2
+    assert ids[0] != ids[1]
 
 
 @pytest.mark.parametrize("reason", [r.value for r in types.FinishReason])

@@ -9,7 +9,7 @@ import pytest
 from openai.types.responses import FunctionToolParam, ResponseTextConfigParam
 from openai.types.responses.response_create_params import ResponseCreateParamsNonStreaming, StreamOptions
 
-from trivet.errors import RequestError
+from trivet.errors import RequestError, UnsupportedError
 from trivet.types import Chat, Output, Reasoning, Sampling, Tool, ToolChoice, system, user
 from trivet.wire import Incoming, openai_responses
 
@@ -316,3 +316,9 @@ def test_no_field_of_a_request_vanishes(name: str) -> None:
 @pytest.mark.parametrize("name", TOOL_FIELDS)
 def test_no_field_of_a_tool_vanishes(name: str) -> None:
     assert not vanishes({"tools": [TOOL]}, {"tools": [TOOL | {name: TOOL_FIELDS[name]}]})
+
+
+def test_a_response_in_the_background_could_not_be_fetched() -> None:
+    with pytest.raises(UnsupportedError, match="leave it out, and wait") as refused:
+        parse(background=True)
+    assert refused.value.field == "background"

@@ -50,7 +50,8 @@ class TrivetError(Exception):
     be asked again, `fallback` whether another target may be asked instead. `raw` is the provider's own error, a
     `trivet.types.Source`, where a client of the same protocol may be told it as it is, and `ending` the event in which
     it told so at the end of its stream; `route` has the attempts (each a
-    `trivet.types.Attempt`) that a route made. `asked` says whether the request got as far as the target.
+    `trivet.types.Attempt`) that a route made. `asked` says whether the request got as far as the target. `answers` is
+    the id of the request that the error answers, where a server tells it.
     """
 
     status: int = 500
@@ -60,6 +61,7 @@ class TrivetError(Exception):
     ending: object = None
     route: tuple[Any, ...] = ()
     asked: bool = True
+    answers: str | None = None
 
     def __init__(self, message: str, *, status: int | None = None) -> None:
         super().__init__(message)

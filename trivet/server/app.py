@@ -279,6 +279,7 @@ class App:
         """An error as a status where that is still to be sent, else as the end of the stream; after that, nothing."""
         if exchange.over:
             return
+        error.answers = exchange.id
         if exchange.status is not None:
             exchange.route = error.route or exchange.route
             await exchange.write(exchange.ending(error), more=False)

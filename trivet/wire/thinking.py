@@ -32,7 +32,8 @@ def leave_out(request: Conversation, family: str, *, unsigned: bool) -> tuple[Co
     if not gone:
         return request, ()
     notes = tuple(
-        f"left out for {family}, which takes back only thinking that it has signed itself: {count} of {who}"
+        f"left out for {family}, which takes back only thinking that it has signed itself: "
+        + (f"{count} of {who}" if who else f"{count} that nobody has signed")
         for who, count in gone.items()
     )
     return replace(request, messages=tuple(m for m in messages if m is not None)), notes
@@ -44,7 +45,7 @@ def _without(message: Message, family: str, unsigned: bool, gone: dict[str, int]
     if not foreign:
         return message
     for part in foreign:
-        who = part.provider or "nobody"
+        who = part.provider or ""
         gone[who] = gone.get(who, 0) + 1
     kept = tuple(p for p in message.content if not any(p is f for f in foreign))
     return replace(message, content=kept) if kept else None

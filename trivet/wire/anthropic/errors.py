@@ -39,7 +39,7 @@ def shape(error: TrivetError) -> dict[str, Any]:
     if field is not None and field not in message:
         message = f"{field}: {message}"
     kind = _TYPES.get(error.status, "invalid_request_error" if error.status < 500 else "api_error")
-    return {"type": "error", "error": {"type": kind, "message": message}, "request_id": None}
+    return {"type": "error", "error": {"type": kind, "message": message}, "request_id": error.answers}
 
 
 def error(error: TrivetError) -> bytes:

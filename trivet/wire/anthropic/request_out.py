@@ -66,7 +66,8 @@ def write_conversation(request: Conversation, words: Words) -> Json:
     """The fields that a count of tokens has too."""
     system, messages = write_messages(request.messages, words)
     if not messages:
-        raise RequestError("messages has nothing but a system prompt: add what the user says", field="messages")
+        what = "nothing but a system prompt" if system else "no text in it"
+        raise RequestError(f"messages has {what}: add what the user says", field="messages")
     body: Json = {"system": system} if system else {}
     body["messages"] = messages
     if request.tools:

@@ -61,6 +61,7 @@ class Reader:
         self._keeps = request.source is not None and request.source.protocol == PROTOCOL
         self._collector = Collector()
         self._candidates: dict[int, _Candidate] = {}
+        self._turn = len(request.messages)
         self._begun = False
         self._model, self._id = target.model, None
         self._usage = Usage()
@@ -116,7 +117,7 @@ class Reader:
         self._extra |= {name: value for name, value in answer.items() if name not in _ANSWER}
         for n, raw in enumerate(answer.get("candidates") or []):
             index = raw.get("index", n)
-            candidate = self._candidates.setdefault(index, _Candidate(index, self._id))
+            candidate = self._candidates.setdefault(index, _Candidate(index, self._id or self._turn))
             yield from candidate.read(raw, pieces=pieces)
         if "usageMetadata" in answer:
             usage, extra = read_usage(answer["usageMetadata"])
@@ -166,9 +167,10 @@ class Reader:
 
 
 class _Candidate:
-    """One of the answers. `extra` is what it says that a `Choice` has no field for."""
+    """One of the answers. `extra` is what it says that a `Choice` has no field for. `id` is the whole answer's, or
+    which turn of the conversation it is: two turns may have the same call."""
 
-    def __init__(self, index: int, id: str | None) -> None:
+    def __init__(self, index: int, id: str | int) -> None:
         self.index = index
         self.reason: str | None = None
         self.extra: dict[str, Json] = {}

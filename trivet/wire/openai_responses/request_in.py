@@ -2,8 +2,9 @@
 
 Read in full: every field of the protocol is a field of `Chat`, stands in `extra` for a model that knows it, or is
 refused here. No response is stored: every answer says `store: false`, whatever the request says of `store`, whose
-default is true. What builds on a store (`previous_response_id`, `conversation`, `prompt`, `background`) goes to
-`extra`, so that a model without one refuses it by its name.
+default is true. What builds on a store (`previous_response_id`, `conversation`, `prompt`) goes to
+`extra`, so that a model without one refuses it by its name; `background`, whose answer nobody could fetch here, is
+refused.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, get_args
 
-from trivet.errors import RequestError
+from trivet.errors import RequestError, UnsupportedError
 from trivet.types import Chat, Effort, Output, Reasoning, Request, Sampling, Source, Tool, ToolChoice, replace, system
 from trivet.wire import Incoming
 from trivet.wire.fields import Fields, drop_defaults, read_object, rest
@@ -24,7 +25,6 @@ __all__ = ["PROTOCOL", "parse"]
 
 PROTOCOL = "openai-responses"
 _DEFAULTS = {
-    "background": False,
     "truncation": "disabled",
     "metadata": {},
 }
@@ -41,6 +41,12 @@ def parse(body: bytes) -> Incoming:
     echo = dict(data.left)
     drop_defaults(data, _DEFAULTS)
     data.take("store", bool)
+    if data.take("background", bool, False):
+        raise UnsupportedError(
+            "background is true, and its response could not be fetched here later, as no response is kept: leave it "
+            "out, and wait for the answer or stream it",
+            field="background",
+        )
     stream = _stream(data)
     sampling = _sampling(data)
     tools = _tools(data)
