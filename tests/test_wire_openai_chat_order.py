@@ -14,9 +14,11 @@ from trivet.types import (
     ChatResponse,
     Choice,
     Citation,
+    Done,
     Message,
     Opaque,
     Part,
+    Start,
     Text,
     Thinking,
     ToolCall,
@@ -24,7 +26,8 @@ from trivet.types import (
     replace,
     user,
 )
-from trivet.wire import Target, openai_chat, source
+from trivet.wire import Incoming, Target, openai_chat, source, sse
+from trivet.wire.deltas import deltas
 
 ONE, TWO, THREE = (Thinking(text=f"t{n}", signature=f"S{n}", provider="anthropic") for n in (1, 2, 3))
 PLAIN = Thinking(text="plain")
@@ -43,6 +46,7 @@ TURNS: dict[str, tuple[Part, ...]] = {
     "nobody's thought between texts": (Text(text="one"), PLAIN, Text(text="two")),
     "nobody's thought, then a signed one": (PLAIN, Text(text="so"), ONE, A),
     "nobody's thought right before a signed one": (PLAIN, ONE, Text(text="so")),
+    "thoughts of nobody's around a call": (PLAIN, A, PLAIN, B),
     "a signed thought, then nobody's": (ONE, PLAIN, Text(text="so")),
     "Gemini's signatures of calls": (SIGNS, A, SIGNS, B, Text(text="so")),
     "Gemini's signature of a text": (A, SIGNS, Text(text="so")),
@@ -80,6 +84,18 @@ def test_another_trivet_reads_it_in_its_order(turn: tuple[Part, ...]) -> None:
     response = openai_chat.Reader(QUESTION, target).whole(msgspec.json.encode(body))
     assert isinstance(response, ChatResponse)
     assert response.message.content == turn
+
+
+def test_two_thoughts_of_nobodys_in_a_stream_are_both_read() -> None:
+    """Found by `test_an_answer_comes_back_whole`: the end of the one comes in the chunk with the other's text."""
+    response = ChatResponse(model="m", choices=(Choice(message=assistant(A, PLAIN, PLAIN), finish_reason="stop"),))
+    renderer, parser = openai_chat.Renderer(Incoming(request=QUESTION, stream=True)), sse.Parser()
+    sent = b"".join(renderer.event(e) for e in [Start(model="m"), *deltas(response), Done(response=response)])
+    reader = openai_chat.Reader(QUESTION, Target(model="m", provider="p", family="openai", stream=True))
+    *_, done = [*(event for one in parser.feed(sent) for event in reader.event(one)), *reader.end()]
+    assert isinstance(done, Done)
+    assert isinstance(done.response, ChatResponse)
+    assert done.response.message.content == (A, PLAIN, PLAIN)
 
 
 def test_where_the_order_is_the_protocols_nothing_is_said_of_it() -> None:

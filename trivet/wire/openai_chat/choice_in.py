@@ -215,14 +215,14 @@ class ChoiceIn:
         """The text once, however often it is told, and each signature with the thought that it is of."""
         plain = next((told[n] for n in self._names if isinstance(told.get(n), str) and told[n]), "")
         details = [d for d in told.get("reasoning_details") or () if isinstance(d, dict)]
+        if not whole and any(_is_over(d) for d in details):
+            self._signed = True  # what comes is another thought
+            details = [d for d in details if not _is_over(d)]
         texts = [d.get("text") or d.get("summary") or "" for d in details]
         twice = bool(plain) and "".join(texts) == plain
         if plain and not twice:
             yield self._thought_text(plain)
         for item, text in zip(details, texts, strict=True):
-            if not whole and read_place(item.get("id")) and not item.get("signature") and not item.get("data"):
-                self._signed = True  # another trivet's place of a thought that is over, and has been told
-                continue
             # A signature may come with the whole text once more.
             ends = bool(item.get("signature")) and not self._signed and text == "".join(self._thought)
             again = not twice and (bool(plain) or ends)
@@ -313,6 +313,11 @@ class ChoiceIn:
             self.broken = reason
         if reason not in _REASONS:
             self._extra["finish_reason"] = reason
+
+
+def _is_over(detail: Json) -> bool:
+    """Whether another trivet only says where a thought stands that it has told in full."""
+    return read_place(detail.get("id")) is not None and not detail.get("signature") and not detail.get("data")
 
 
 def _steps(told: Json) -> list[Json | Text]:
