@@ -3,8 +3,6 @@ calls, results, order, signatures and cache marks stay. In memory, over generate
 
 from __future__ import annotations
 
-from base64 import b64encode
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -12,6 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.conversations import TOOL, chats, spoken
+from tests.crossing import FAMILIES, SIGNS, as_sent, as_told, lost, marked, merged
 from tests.histories import QUESTION, WIRES, kept
 from trivet.errors import UnsupportedError
 from trivet.providers.hosted import reordered, suited
@@ -23,7 +23,6 @@ from trivet.types import (
     Conversation,
     Done,
     Event,
-    Image,
     Message,
     Part,
     Sampling,
@@ -31,7 +30,6 @@ from trivet.types import (
     Start,
     Text,
     Thinking,
-    Tool,
     ToolCall,
     ToolResult,
     Usage,
@@ -44,83 +42,9 @@ from trivet.wire.deltas import deltas
 from trivet.wire.gemini.front import PathFront
 from trivet.wire.thinking import leave_out
 
-FAMILIES = {"anthropic": "anthropic", "openai_chat": "openai", "openai_responses": "openai", "gemini": "gemini"}
-# Whose signatures it takes back; OpenAI's chat completions nobody's.
-SIGNS = FAMILIES | {"openai_chat": "nobody at all"}
 PAIRS = [(a, b) for a in WIRES for b in WIRES]
-TOOL = Tool(
-    name="weather", description="Looks.", parameters={"type": "object", "properties": {"city": {"type": "string"}}}
-)
-
 # Each is run for many pairs.
 FEW = settings(max_examples=25) if settings().derandomize else settings()
-
-words = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1, max_size=12)
-marks = st.none() | st.builds(CacheMark, ttl=st.sampled_from([None, "5m", "1h"]))
-texts = st.builds(lambda a, b: Text(text=f"{a} {b}"), words, words)
-images = st.builds(lambda data: Image(data=data, media_type="image/png"), st.binary(min_size=1, max_size=9))
-asked = st.builds(lambda part, mark: replace(part, cache=mark), texts | images, marks)
-arguments = st.dictionaries(words, words | st.integers(-99, 99) | st.booleans(), max_size=2).map(
-    lambda d: msgspec.json.encode(d).decode()
-)
-signatures = st.binary(min_size=3, max_size=9).map(lambda data: b64encode(data).decode())
-
-
-def thoughts(family: str | None) -> st.SearchStrategy[Thinking]:
-    """As one provider writes them in a turn. Gemini signs its texts and calls, others their thoughts."""
-    plain = st.builds(Thinking, text=words)
-    if family is None:
-        return plain
-    signed = st.builds(Thinking, text=st.just("") | words, signature=signatures, provider=st.just(family))
-    if family == "gemini":
-        return plain | st.builds(Thinking, signature=signatures, provider=st.just(family))
-    return signed | st.builds(Thinking, redacted=signatures, provider=st.just(family))
-
-
-@st.composite
-def spoken(draw: st.DrawFn, calls: int, name: str = "call_") -> tuple[Part, ...]:
-    """What a model says in a turn: texts, thoughts and so many calls, in any order; not thoughts alone."""
-    said: list[Part] = [*draw(st.lists(texts, min_size=0 if calls else 1, max_size=3))]
-    said += [ToolCall(id=f"{name}{i}", name="weather", arguments=draw(arguments)) for i in range(calls)]
-    said += draw(st.lists(thoughts(draw(st.sampled_from([None, "anthropic", "openai", "gemini"]))), max_size=3))
-    order = draw(st.permutations(range(len(said))))
-    turn = [said[n] for n in order]
-    before = zip(turn, [*turn[1:], None], strict=True)
-    return tuple(part for part, following in before if not (_signs(part) and isinstance(following, Thinking)))
-
-
-def _signs(part: Part) -> bool:
-    """Whether it is Gemini's signature of the text or call after it, and no thought."""
-    return isinstance(part, Thinking) and part.provider == "gemini" and not part.text and part.redacted is None
-
-
-@st.composite
-def turns(draw: st.DrawFn) -> tuple[Message, ...]:
-    """A user's turn, then rounds of calls and their results, then an answer and the next question."""
-    messages = [Message(role="user", content=tuple(draw(st.lists(asked, min_size=1, max_size=3))))]
-    for n in range(draw(st.integers(0, 2))):
-        turn = draw(spoken(draw(st.integers(1, 3)), f"call_{n}"))
-        messages.append(Message(role="assistant", content=turn))
-        results = [draw(results_of(part.id)) for part in turn if isinstance(part, ToolCall)]
-        messages.append(Message(role="user", content=(*results, *draw(st.lists(asked, max_size=1)))))
-    messages.append(Message(role="assistant", content=draw(spoken(0))))
-    messages.append(Message(role="user", content=(draw(texts),)))
-    prompt = Message(role="system", content=(Text(text=draw(words), cache=draw(marks)),))
-    return (prompt, *messages) if draw(st.booleans()) else tuple(messages)
-
-
-def results_of(id: str) -> st.SearchStrategy[ToolResult]:
-    content = st.lists(texts | images, min_size=1, max_size=3).map(tuple)
-    return st.builds(ToolResult, call_id=st.just(id), content=content, is_error=st.booleans(), cache=marks)
-
-
-@st.composite
-def conversations(draw: st.DrawFn) -> Chat:
-    tool = replace(TOOL, cache=draw(marks))
-    return Chat(model="m", messages=draw(turns()), tools=(tool,), sampling=Sampling(max_tokens=2048))
-
-
-chats = conversations()
 
 
 def target(name: str, stream: bool = False) -> Target:
@@ -182,151 +106,12 @@ def _without_thoughts(chat: Chat) -> Chat:
     )
 
 
-# --- what docs/translation.md says of it ---------------------------------------------------------------------
-
-
-def as_told(chat: Chat, front: str) -> Chat:
-    """The conversation as far as a client of the protocol has words for it."""
-    if front == "gemini":
-        chat = _marked(chat, lambda mark: None, tool=False)
-    if front == "openai_responses":
-        chat = _marked(chat, _breakpoint, tool=False)
-    chat = _results(chat, front)
-    if front.startswith("openai"):
-        chat = replace(chat, messages=tuple(_marks_in_results(m) for m in chat.messages))
-    return chat
-
-
-def _marks_in_results(message: Message) -> Message:
-    """A mark stands on the last part of a result."""
-
-    def part(value: Part) -> Part:
-        if not isinstance(value, ToolResult) or value.cache is None:
-            return value
-        *before, last = value.content
-        return replace(value, content=(*before, replace(last, cache=value.cache)), cache=None)
-
-    return replace(message, content=tuple(part(p) for p in message.content))
-
-
-def as_sent(chat: Chat, back: str) -> Chat:
-    """The conversation as far as its provider may be told of it."""
-    chat = replace(chat, messages=tuple(_its_thoughts(m, SIGNS[back]) for m in chat.messages))
-    if back == "gemini":
-        chat = _marked(chat, lambda mark: None, tool=False)
-    elif back != "anthropic":
-        chat = _marked(chat, _breakpoint, tool=False)
-    if back == "openai_chat":
-        return replace(chat, messages=tuple(_chat_order(m) for m in chat.messages))
-    return _results(chat, back)
-
-
-def _breakpoint(mark: CacheMark) -> CacheMark:
-    return CacheMark(ttl="1h" if mark.ttl == "1h" else None)
-
-
-def _marked(chat: Chat, change: Callable[[CacheMark], CacheMark | None], *, tool: bool) -> Chat:
-    def part(value: Any) -> Any:
-        if isinstance(value, ToolResult):
-            value = replace(value, content=tuple(part(p) for p in value.content))
-        return value if value.cache is None else replace(value, cache=change(value.cache))
-
-    messages = tuple(replace(m, content=tuple(part(p) for p in m.content)) for m in chat.messages)
-    return replace(
-        chat, messages=messages, tools=tuple(part(t) if tool else replace(t, cache=None) for t in chat.tools)
-    )
-
-
-def _its_thoughts(message: Message, family: str) -> Message:
-    kept = (p for p in message.content if not isinstance(p, Thinking) or p.provider == family)
-    return replace(message, content=tuple(kept))
-
-
-def _results(chat: Chat, name: str) -> Chat:
-    """OpenAI's protocols tell of an error in words; Gemini's results have their texts apart from their images."""
-
-    def part(value: Part) -> Part:
-        if not isinstance(value, ToolResult):
-            return value
-        content: tuple[Any, ...] = value.content
-        if name == "gemini":
-            return replace(value, content=tuple(sorted(content, key=lambda p: isinstance(p, Image))))
-        failed = name != "anthropic" and value.is_error
-        return replace(value, content=_failed(content), is_error=False) if failed else value
-
-    return replace(chat, messages=tuple(replace(m, content=tuple(map(part, m.content))) for m in chat.messages))
-
-
-def _failed(content: tuple[Any, ...]) -> tuple[Any, ...]:
-    if isinstance(content[0], Text):
-        return (replace(content[0], text=f"Error: {content[0].text}"), *content[1:])
-    return (Text(text="Error"), *content)
-
-
-def _chat_order(message: Message) -> Message:
-    """A turn is text, then calls; images of results follow in a message."""
-    if message.role == "assistant":
-        return replace(message, content=tuple(sorted(message.content, key=lambda p: isinstance(p, ToolCall))))
-    results: list[Part] = []
-    late: list[Part] = []
-    rest: list[Part] = []
-    for part in message.content:
-        if not isinstance(part, ToolResult):
-            rest.append(part)
-            continue
-        said: tuple[Any, ...] = tuple(p for p in part.content if isinstance(p, Text))
-        media = [p for p in part.content if isinstance(p, Image)]
-        said = said or (Text(text="The result is in the next message."),)
-        late += [Text(text=f"From the result of {part.call_id}:"), *media] if media else []
-        results.append(replace(part, content=_failed(said) if part.is_error else said, is_error=False))
-    return replace(message, content=(*results, *late, *rest))
-
-
-def merged(messages: tuple[Message, ...]) -> list[tuple[str, list[Any]]]:
-    """What was said by whom, however it is cut into messages. A model's texts side by side are one, and so are thoughts
-    that nobody has signed; a mark at the end of a result is the result's."""
-    out: list[tuple[str, list[Any]]] = []
-    for message in messages:
-        if not out or out[-1][0] != message.role:
-            out.append((message.role, []))
-        said = out[-1][1]
-        for part in message.content:
-            part = _plain(part)
-            if message.role == "assistant" and isinstance(part, Text) and not part.text:
-                continue  # at its end, Gemini's protocol has its signature on one
-            if message.role == "assistant" and said and _one(said[-1], part):
-                said[-1] = replace(part, text=said[-1].text + part.text)
-            else:
-                said.append(part)
-    return out
-
-
-def _one(a: Any, b: Any) -> bool:
-    if isinstance(a, Text) and isinstance(b, Text):
-        return True
-    both = isinstance(a, Thinking) and isinstance(b, Thinking)
-    return both and not any(t.signature or t.redacted for t in (a, b))
-
-
-def _plain(part: Any) -> Any:
-    cache = part.cache
-    if part.extra.get("prompt_cache_breakpoint") == {"mode": "explicit", "ttl": "12h"}:
-        cache = CacheMark(ttl="1h")
-    if isinstance(part, ToolCall):
-        part = replace(part, arguments=msgspec.json.encode(msgspec.json.decode(part.arguments)).decode())
-    if isinstance(part, ToolResult):
-        content = tuple(_plain(p) for p in part.content)
-        cache = cache or content[-1].cache
-        part = replace(part, content=(*content[:-1], replace(content[-1], cache=None)))
-    return replace(part, cache=cache, extra={})
-
-
 @pytest.mark.parametrize(("front", "back"), PAIRS, ids=[f"{a}-{b}" for a, b in PAIRS])
 @FEW
 @given(chat=chats, stream=st.booleans())
 def test_a_conversation_crosses_whole(front: str, back: str, chat: Chat, stream: bool) -> None:
     if front == "openai_responses":  # whose marks have lifetimes of their own, which no other protocol has
-        chat = _marked(chat, lambda mark: CacheMark(), tool=False)
+        chat = marked(chat, lambda mark: CacheMark(), tool=False)
     received = parsed(front, asks(front, chat, stream))
     told = as_told(chat, front)
     assert merged(received.messages) == merged(told.messages)
@@ -356,21 +141,6 @@ def noted(notes: tuple[str, ...]) -> set[str]:
     found = {kind for kind, words in kinds.items() if any(words in note for note in notes)}
     assert len(found) == len({note.partition(":")[0] for note in notes})
     return found
-
-
-def lost(told: Chat, back: str) -> set[str]:
-    """What a note has to tell of."""
-    lost = set()
-    thoughts = [p for m in told.messages for p in m.content if isinstance(p, Thinking)]
-    if any(t.provider != SIGNS[back] for t in thoughts):
-        lost.add("thinking")
-    if back.startswith("openai") and told.tools[0].cache is not None:
-        lost.add("marks")
-    for message in told.messages if back == "openai_chat" else ():
-        kinds = [isinstance(p, ToolCall) for p in message.content if not isinstance(p, Thinking)]
-        if message.role == "assistant" and kinds != sorted(kinds):
-            lost.add("order")
-    return lost
 
 
 @pytest.mark.parametrize("name", WIRES)
