@@ -41,6 +41,7 @@ sticky = true
 retries = 1
 first_content_s = 0.2
 gap_s = 0.2
+whole_s = 0.2
 total_s = 10
 """
 ASK = "Which river runs through Paris?"

@@ -14,10 +14,12 @@ PAGE = Path(__file__).parent.parent / "docs" / "faults.md"
 
 
 class Fails(NamedTuple):
-    """Before any content: the status for the client where nobody else can answer, after so many tries."""
+    """Before any content: the status for the client where nobody else can answer, after so many tries. `own` is the
+    provider's, whose error goes on as it is to a client of the same protocol."""
 
     status: int
     tries: int = 2
+    own: int | None = None
 
 
 ANSWERS, BREAKS = "answers", "breaks"  # in order; after its first content
@@ -32,34 +34,34 @@ class Row(NamedTuple):
     stream: Comes
 
 
-GONE = Fails(502)
+GONE, SAID = Fails(502), Fails(502, own=500)
 ROWS: Mapping[str, Row] = {
     "healthy": Row("answers", ANSWERS, ANSWERS),
     "drips": Row("answers, byte by byte", ANSWERS, ANSWERS),
     "refuses": Row("refuses the connection", GONE, GONE),
     "resets": Row("resets the connection, the request read", GONE, GONE),
     "closes": Row("closes the connection without an answer", GONE, GONE),
-    "hangs": Row("hangs before its headers, for longer than `first_content_s`", GONE, GONE),
+    "hangs": Row("hangs before its headers, for longer than `first_content_s`, or `whole_s`", GONE, GONE),
     "hangs-before-content": Row("hangs after them, before any content", GONE, GONE),
     "hangs-in-mid-answer": Row("hangs in mid-answer, for longer than `gap_s`", GONE, BREAKS),
     "half-an-event": Row("sends half of its first event, or of its answer, and ends in order", GONE, GONE),
     "wrong-json": Row("sends what is no JSON", GONE, GONE),
     "429": Row("429", Fails(429), Fails(429)),
     "429-retry-after": Row(f"429, with `retry-after: {WAIT_S}`", Fails(429, tries=1), Fails(429, tries=1)),
-    "500": Row("500", GONE, GONE),
-    "529": Row("529, or what others have for it", Fails(503), Fails(503)),
-    "error-first": Row("an error with status 200, before any content", GONE, GONE),
-    "error-after-content": Row("an error event after content", GONE, BREAKS),
+    "500": Row("500", SAID, SAID),
+    "529": Row("529, or what others have for it", Fails(503, own=529), Fails(503, own=529)),
+    "error-first": Row("an error with status 200, before any content", SAID, SAID),
+    "error-after-content": Row("an error event after content", SAID, BREAKS),
     "ends-early": Row("ends in order, before its answer is complete", GONE, BREAKS),
     "cut": Row("closes the connection in mid-answer", GONE, BREAKS),
 }
 CLIENTS = {"anthropic": "Anthropic", "openai-chat": "OpenAI chat", "openai": "OpenAI responses", "gemini": "Gemini"}
-_OPENAI = {429: "RateLimitError", 502: "InternalServerError", 503: "InternalServerError"}
+_OPENAI = {429: "RateLimitError", **dict.fromkeys((500, 502, 503, 529), "InternalServerError")}
 RAISES: Mapping[str, Mapping[int, str]] = {
-    "anthropic": {**_OPENAI, 503: "ServiceUnavailableError"},
+    "anthropic": {**_OPENAI, 503: "ServiceUnavailableError", 529: "OverloadedError"},
     "openai-chat": _OPENAI,
     "openai": _OPENAI,
-    "gemini": {429: "ClientError", 502: "ServerError", 503: "ServerError"},
+    "gemini": {429: "ClientError", **dict.fromkeys((500, 502, 503, 529), "ServerError")},
 }
 BROKEN: Mapping[str, tuple[str, int | None]] = {
     "anthropic": ("APIStatusError", 200),
@@ -78,7 +80,9 @@ def seen(fault: str, client: str, *, stream: bool, own: bool, another: bool) -> 
         tried = ["failed"] * comes.tries
         if another:
             return Sees(TEXT), [*tried, "answered"]
-        return Sees("", RAISES[client][comes.status], comes.status), tried
+        same = own or client == "openai-chat"  # whose errors look like those of responses, which it is translated to
+        status = comes.own if same and comes.own else comes.status
+        return Sees("", RAISES[client][status], status), tried
     if comes == ANSWERS:
         return Sees(TEXT), ["answered"]
     itself = own and client == "openai" and fault == "error-after-content"
@@ -87,7 +91,8 @@ def seen(fault: str, client: str, *, stream: bool, own: bool, another: bool) -> 
 
 def words(comes: Comes) -> str:
     if isinstance(comes, Fails):
-        return f"{comes.status}, after {comes.tries} {'try' if comes.tries == 1 else 'tries'}"
+        own = "" if comes.own is None else f" ({comes.own} in its own protocol)"
+        return f"{comes.status}{own}, after {comes.tries} {'try' if comes.tries == 1 else 'tries'}"
     return {ANSWERS: "the answer", BREAKS: "what came, then an error"}[comes]
 
 

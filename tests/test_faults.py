@@ -100,7 +100,7 @@ def failing(bench: Bench, fault: str, protocol: str, stream: bool, name: str) ->
     model = bench.there[protocol].model(name)
     if fault == "hangs-in-mid-answer" and stream:
         return Timeouts(model, first_content_s=CEILING_S, gap_s=SHORT_S)
-    return Timeouts(model, first_content_s=SHORT_S) if fault.startswith("hangs") else model
+    return Timeouts(model, first_content_s=SHORT_S, whole_s=SHORT_S) if fault.startswith("hangs") else model
 
 
 NEXT = dict(zip(CLIENTS, [*list(CLIENTS)[1:], next(iter(CLIENTS))], strict=True))

@@ -40,15 +40,16 @@ def fake(name: str, replies: Any = "Hello") -> Fake:
 # --- wrappers
 
 
-def test_what_is_ready_when_time_is_up_is_no_error_inside() -> None:
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+def test_when_time_is_up_what_is_ready_is_not_read_on(run: Any) -> None:
     """uvloop gives a time that has come another kind of handle."""
 
-    async def read() -> list[str]:
+    async def read() -> None:
         late = replace(HI, context=Context(deadline_s=asyncio.get_running_loop().time() - 1))
-        async with aclosing(Timeouts(fake("a/1", [["a", "b"]])).stream(late)) as events:
-            return [type(event).__name__ async for event in events]
+        await Timeouts(fake("a/1", [["a", "b"]])).call(late)
 
-    assert uvloop.run(read()) == ["Start", "TextDelta", "TextDelta", "Done"]
+    with pytest.raises(TransportError, match="which is all the time that it has"):
+        run(read())
 
 
 class _Breaks(Fake):

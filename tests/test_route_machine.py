@@ -47,6 +47,7 @@ routes = st.builds(
     hedge_s=some_seconds,
     first_content_s=some_seconds,
     gap_s=some_seconds,
+    whole_s=some_seconds,
     total_s=some_seconds,
 )
 

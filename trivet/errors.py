@@ -4,6 +4,7 @@
 
     TrivetError
     ├ ConfigError                  trivet.toml, a setting, or a missing extra
+    │  └ MissingKeyError           a provider's key: falls back
     ├ RequestError            400  the request is wrong
     │  ├ UnknownModelError    404  no such name
     │  ├ ContextLengthError        another model may have room: falls back
@@ -30,6 +31,7 @@ __all__ = [
     "BudgetError",
     "ConfigError",
     "ContextLengthError",
+    "MissingKeyError",
     "OverloadedError",
     "ProviderError",
     "RateLimitError",
@@ -75,6 +77,12 @@ class TrivetError(Exception):
 
 class ConfigError(TrivetError):
     """A setting is wrong, or something that it needs is not installed."""
+
+
+class MissingKeyError(ConfigError):
+    """A provider needs a key that trivet has not. Another provider may have its own."""
+
+    fallback = True
 
 
 class RequestError(TrivetError):

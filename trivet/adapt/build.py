@@ -46,8 +46,9 @@ def routed(
 
 def _guarded(model: Model, settings: RouteSettings, last: bool) -> Model:
     """A name that is a route itself has its own retries and breakers."""
-    if settings.first_content_s is not None or settings.gap_s is not None:
-        model = Timeouts(model, first_content_s=settings.first_content_s, gap_s=settings.gap_s)
+    times = {name: getattr(settings, name) for name in ("first_content_s", "gap_s", "whole_s")}
+    if any(seconds is not None for seconds in times.values()):
+        model = Timeouts(model, **times)
     routes = any(isinstance(below, Route | Retry) for below in beneath(model))
     if settings.breaker and not routes:
         model = Breaker(model)

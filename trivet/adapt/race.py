@@ -142,11 +142,11 @@ class Race:
         self._errors.append(error)
 
     def _none(self) -> TrivetError:
-        """One error for all: of the class, and with the status, that tells the client most."""
+        """One error for all: of the class, and with the status, that tells the client most. Of one model, its own."""
         telling = max(self._errors, key=_telling)
-        if len(self._trail.made) > 1 or len(self._errors) > 1:
-            tried = "; ".join(f"{a.model}: {a.reason}" for a in self._trail.made if a.reason)
-            telling = _like(telling, f"{self._name}: no model of it has answered. {tried}")
+        if len({attempt.model for attempt in self._trail.made}) > 1:
+            reasons = dict.fromkeys(f"{a.model}: {a.reason}" for a in self._trail.made if a.reason)
+            telling = _like(telling, f"{self._name}: no model of it has answered. {'; '.join(reasons)}")
             telling.asked = any(error.asked for error in self._errors)
             waits = [w for e in self._errors if (w := getattr(e, "retry_after_s", None)) is not None]
             if waits and hasattr(telling, "retry_after_s"):

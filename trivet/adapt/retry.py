@@ -48,7 +48,7 @@ class Retry(Wrapper):
                     for event in head:
                         yield trail.told(event, name, began)
                     async for event in events:
-                        yield trail.told(event, name, began)
+                        yield trail.told(event, name, began) if isinstance(event, Done) else event
                     if not isinstance(event, Done):
                         raise ended(name)
                     return
@@ -72,7 +72,8 @@ class Retry(Wrapper):
         if not error.retry or not error.asked or n >= self.retries:
             return None  # what a breaker leaves alone has its time
         said_s: float = getattr(error, "retry_after_s", None) or 0
-        wait_s = max(said_s, _random.uniform(0, min(self.most_s, self.base_s * 2**n)))
+        jitter_s = _random.uniform(0, min(self.most_s, self.base_s * 2**n))
+        wait_s = said_s + min(jitter_s, self.base_s) if said_s else jitter_s  # not all that wait come at once
         if wait_s > self.patience_s or (deadline_s is not None and now() + wait_s >= deadline_s):
             return None
         return wait_s

@@ -95,7 +95,7 @@ class Route(Model):
                     for event in run.head:
                         yield trail.told(event, name, run.began)
                     async for event in run.events:
-                        yield trail.told(event, name, run.began)
+                        yield trail.told(event, name, run.began) if isinstance(event, Done) else event
                     if not isinstance(event, Done):
                         raise ended(name)
                 except TrivetError as error:

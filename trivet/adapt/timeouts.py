@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable
+import types
+from collections.abc import AsyncGenerator, Awaitable, Generator
 from contextlib import aclosing, closing
 from math import inf
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from trivet.adapt.attempts import because, now, tried
 from trivet.errors import TransportError
@@ -20,7 +21,8 @@ T = TypeVar("T")
 
 class Timeouts(Wrapper):
     """Ends `inner` with `TransportError` where it takes longer, in seconds: `first_content_s` until its first content
-    (for a task without any, until its answer), `gap_s` between two events after that, `total_s` until the end.
+    (for a task without any, until its answer), `gap_s` between two events after that, `total_s` until the end. Where
+    nobody reads the answer before its end, and it comes in one piece, `whole_s` counts in place of the first.
 
     `total_s` becomes the request's deadline, which retries within it heed; where the request has one that is sooner,
     that counts. Time that whoever reads takes between two events counts for the total alone."""
@@ -31,17 +33,19 @@ class Timeouts(Wrapper):
         *,
         first_content_s: float | None = None,
         gap_s: float | None = None,
+        whole_s: float | None = None,
         total_s: float | None = None,
     ) -> None:
         super().__init__(inner)
-        self.first_content_s, self.gap_s, self.total_s = first_content_s, gap_s, total_s
+        self.first_content_s, self.gap_s, self.whole_s, self.total_s = first_content_s, gap_s, whole_s, total_s
 
     async def stream(self, request: Request) -> AsyncGenerator[Event, None]:
         began, deadline_s = now(), request.context.deadline_s
         if self.total_s is not None:
             deadline_s = min(began + self.total_s, deadline_s or inf)
             request = replace(request, context=replace(request.context, deadline_s=deadline_s))
-        answered, until = False, min(deadline_s or inf, began + (self.first_content_s or inf))
+        first = self.whole_s if request.context.whole else self.first_content_s
+        answered, until = False, min(deadline_s or inf, began + (first or inf))
         async with aclosing(self.inner.stream(request)) as events:
             with closing(_Clock()) as clock:
                 while True:
@@ -50,20 +54,27 @@ class Timeouts(Wrapper):
                     except StopAsyncIteration:
                         return
                     except _RanOut as out:
-                        raise self._late(answered, until == deadline_s, now() - began, out.route) from None
+                        patience = self.gap_s if answered else first
+                        raise self._late(
+                            answered, None if until == deadline_s else patience, began, out.route
+                        ) from None
                     came = now()
+                    if deadline_s is not None and came > deadline_s and not isinstance(event, Done):
+                        raise self._late(answered, None, began, ())  # events that never keep it waiting ring no clock
                     yield event
                     answered = answered or event.content or isinstance(event, Done)
-                    patience = self.gap_s or inf if answered else until - came
-                    until = min(deadline_s or inf, now() + patience)
+                    left = self.gap_s or inf if answered else until - came
+                    until = min(deadline_s or inf, now() + left)
 
-    def _late(self, answered: bool, in_all: bool, took_s: float, route: tuple[Attempt, ...]) -> TransportError:
-        if in_all:
-            what = f"not done {took_s:.3g} s after it was asked, which is all the time that it has"
+    def _late(
+        self, answered: bool, patience_s: float | None, began: float, route: tuple[Attempt, ...]
+    ) -> TransportError:
+        if patience_s is None:
+            what = f"not done {now() - began:.3g} s after it was asked, which is all the time that it has"
         elif answered:
-            what = f"nothing more came for {self.gap_s:g} s in mid-answer"
+            what = f"nothing more came for {patience_s:g} s in mid-answer"
         else:
-            what = f"nothing of an answer came for {self.first_content_s:g} s"
+            what = f"nothing of an answer came for {patience_s:g} s"
         route = because(route, "there was no more time")
         before = "".join(f"; {attempt.model}: {attempt.reason}" for attempt in route)
         error = TransportError(f"{self.about.name}: {what}: ask again, or ask for less{before}")
@@ -89,26 +100,46 @@ class _Clock:
         self._task: asyncio.Task[object] | None = None
         self._rang = False
 
-    async def wait(self, coming: Awaitable[T], until: float) -> T:
-        """What comes. Raises `_RanOut` where that takes until `until`, after `coming` is cancelled."""
-        if until == inf:
-            return await coming
-        self._until, self._task, self._rang = until, asyncio.current_task(), False
-        if until < self._rings_at:
-            self._set(until)
-        assert self._task is not None
-        before = self._task.cancelling()
+    @types.coroutine
+    def wait(self, coming: Awaitable[T], until: float) -> Generator[Any, Any, T]:
+        """What comes. Raises `_RanOut` where that takes until `until`, after `coming` is cancelled.
+
+        It drives what comes itself, as `await` does, and so sees whether that has to wait: what is ready sets no
+        timer."""
+        steps: Any = coming.__await__()
+        task, before = None, 0
         try:
-            return await coming
+            waits_for = next(steps)
+            if until < inf:
+                task, before = self._begin(until)
+            while True:
+                try:
+                    yield waits_for
+                except BaseException as thrown:
+                    waits_for = steps.throw(thrown)
+                else:
+                    waits_for = next(steps)
+        except StopIteration as end:
+            value: T = end.value
+            return value
         except asyncio.CancelledError as stop:
             rang, self._rang = self._rang, False
-            if rang and self._task.uncancel() <= before:
+            if rang and task is not None and task.uncancel() <= before:
                 raise _RanOut(stop) from None
             raise
         finally:
             self._until = None
-            if self._rang:
-                self._task.uncancel()  # it has ended in another way
+            if self._rang and task is not None:
+                self._rang = False
+                task.uncancel()  # it has ended in another way
+
+    def _begin(self, until: float) -> tuple[asyncio.Task[object], int]:
+        task = self._task = asyncio.current_task()
+        assert task is not None
+        self._until, self._rang = until, False
+        if until < self._rings_at:
+            self._set(until)
+        return task, task.cancelling()
 
     def close(self) -> None:
         if self._timer is not None:

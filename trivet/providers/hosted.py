@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
-from trivet.errors import AuthError, ConfigError, ProviderError, RequestError
+from trivet.errors import AuthError, ConfigError, MissingKeyError, ProviderError, RequestError, TrivetError
 from trivet.model import About, Model, Provider
 from trivet.providers.http import Http, Timeouts
 from trivet.providers.settings import ProviderSettings
@@ -145,7 +145,7 @@ class Hosted(Provider):
         key = self.key
         if key is None and self.needs_key:
             variable = f"set {self.key_variable}, or " if self.key_variable else ""
-            raise ConfigError(f"{self.name} needs a key: {variable}write api_key under [providers.{self.name}].")
+            raise MissingKeyError(f"{self.name} needs a key: {variable}write api_key under [providers.{self.name}].")
         if key is not None and not key.isprintable():  # out of the environment: a table's is looked at when it is read
             raise ConfigError(f"{self.name}: {self.key_variable} has a line break or the like in it. Set it without.")
         return {
@@ -179,6 +179,31 @@ class HostedModel(Model):
         )
 
     async def stream(self, request: Request) -> AsyncGenerator[Event, None]:
+        try:
+            asking = self._asking(request)
+        except TrivetError as error:
+            error.asked = False
+            raise
+        target, wire, notes = asking.target, asking.wire, asking.notes
+        async with self.provider.http.request("POST", asking.url, asking.headers, asking.body) as reply:
+            if reply.status >= 400:
+                raise wire.read_error(reply.status, reply.headers, await reply.read(), target)
+            reader = wire.Reader(asking.request, target)
+            if not target.stream:
+                response: Any = reader.whole(await reply.read())
+                yield _noted(Done(response=response), notes)
+                return
+            async with aclosing(reply.chunks()) as chunks:
+                parser = sse.Parser()
+                async for chunk in chunks:
+                    for told in parser.feed(chunk):
+                        for event in reader.event(told):
+                            yield _noted(event, notes)
+                for event in reader.end():
+                    yield _noted(event, notes)
+
+    def _asking(self, request: Request) -> _Asking:
+        """What goes out. Raises what the provider's protocol cannot carry, before anybody is asked."""
         self.require(request)
         _decided(request)
         provider = self.provider
@@ -204,22 +229,19 @@ class HostedModel(Model):
         for name, value in request.context.headers.items():
             if name in provider.forwards:
                 headers[name] = _joined(headers[name], value) if name in provider.joins and name in headers else value
-        async with provider.http.request("POST", url, headers, body) as reply:
-            if reply.status >= 400:
-                raise wire.read_error(reply.status, reply.headers, await reply.read(), target)
-            reader = wire.Reader(request, target)
-            if not target.stream:
-                response: Any = reader.whole(await reply.read())
-                yield _noted(Done(response=response), notes)
-                return
-            async with aclosing(reply.chunks()) as chunks:
-                parser = sse.Parser()
-                async for chunk in chunks:
-                    for told in parser.feed(chunk):
-                        for event in reader.event(told):
-                            yield _noted(event, notes)
-                for event in reader.end():
-                    yield _noted(event, notes)
+        return _Asking(request, target, wire, url, headers, body, notes)
+
+
+class _Asking(NamedTuple):
+    """A request as it goes out: `request` is what of it the protocol has a place for, `notes` say what it has not."""
+
+    request: Request
+    target: Target
+    wire: Back
+    url: str
+    headers: dict[str, str]
+    body: bytes
+    notes: tuple[str, ...]
 
 
 def _joined(*lists: str) -> str:
