@@ -104,9 +104,9 @@ def read_allowed(
     if not isinstance(choice, dict) or choice.keys() != {"mode", "tools"} or choice["mode"] not in ("auto", "required"):
         return None
     listed = choice["tools"] if isinstance(choice["tools"], list) else []
-    names = tuple(named(t) if isinstance(t, dict) else None for t in listed)
-    ours = [t.name for t in tools]
-    if not names or any(name not in ours for name in names):
+    asked = [named(t) if isinstance(t, dict) else None for t in listed]
+    names = tuple(t.name for name in asked for t in tools if t.name == name)
+    if not names or len(names) != len(asked):
         return None
     if choice["mode"] == "required" and len(names) == 1:
         return ToolChoice(mode="named", name=names[0], parallel=parallel)
