@@ -359,7 +359,7 @@ def test_extra_fields_go_where_they_came_from_and_not_from_another_protocol() ->
     assert body["tools"][0]["function"]["new"] == 1
     assert body["response_format"]["json_schema"] == {"name": "n", "schema": {}, "later": 2}
     assert refused(asked(extra={"container": "c"}, source=ELSEWHERE)).field == "container"
-    assert refused(asked(Text(text="x", extra={"new": 1}), source=ELSEWHERE)).field == "new"
+    assert refused(asked(Text(text="x", extra={"new": 1}), source=ELSEWHERE)).field == "messages[0].new"
 
 
 def test_what_responses_say_too_is_carried() -> None:

@@ -238,22 +238,22 @@ def test_a_signature_of_another_provider_says_whose_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    "content",
+    ("part", "place"),
     [
-        (Audio(data=b"x", media_type="audio/wav"),),
-        (Opaque(provider="anthropic", raw={"type": "x"}),),
-        (Opaque(provider="openai", raw={"type": "file", "file": {"file_id": "f"}}),),
-        (ToolResult(call_id="c", content=(Audio(url="http://x"),)),),
+        (Audio(data=b"x", media_type="audio/wav"), "content[1]"),
+        (Opaque(provider="anthropic", raw={"type": "x"}), "content[1]"),
+        (Opaque(provider="openai", raw={"type": "file", "file": {"file_id": "f"}}), "content[1]"),
+        (ToolResult(call_id="c", content=(Audio(url="http://x"),)), "content[1].content[0]"),
     ],
 )
-def test_a_part_that_has_no_counterpart_is_refused(content: tuple[Part, ...]) -> None:
-    assert refused(Message(role="user", content=content)).field == "messages[0].content"
+def test_a_part_that_has_no_counterpart_is_refused(part: Part, place: str) -> None:
+    assert refused(user("q", part)).field == f"messages[0].{place}"
 
 
 def test_what_else_a_message_cannot_say_is_refused() -> None:
     assert refused(Message(role="user", name="ann", content=(Text(text="x"),))).field == "messages[0].name"
-    assert refused(assistant(Image(url="http://x"))).field == "messages[0].content"
-    assert refused(assistant(Text(text="x", cache=CacheMark()))).field == "messages[0].content"
+    assert refused(assistant(Image(url="http://x"))).field == "messages[0].content[0]"
+    assert refused(assistant(Text(text="x", cache=CacheMark()))).field == "messages[0].content[0]"
     assert refused(assistant(Text(text="x", citations=(Citation(provider="anthropic", raw={}),)))).field
 
 
@@ -370,8 +370,8 @@ def test_a_stream_is_asked_for() -> None:
         ({"extra": {"their_field": 1}}, "their_field"),
         ({"extra": {"tools": [{"type": "x"}]}}, "tools"),
         ({"extra": {"include": ["x"]}}, "include"),
-        ({"reasoning": Reasoning(extra={"their_field": 1})}, "their_field"),
-        ({"tools": (replace(TOOL, extra={"their_field": 1}),)}, "their_field"),
+        ({"reasoning": Reasoning(extra={"their_field": 1})}, "reasoning.their_field"),
+        ({"tools": (replace(TOOL, extra={"their_field": 1}),)}, "tools[0].their_field"),
         ({"tools": (replace(TOOL, extra={"type": "custom"}),)}, "tools[0].type"),
     ],
 )
@@ -380,8 +380,12 @@ def test_a_field_of_another_protocol_is_refused_by_its_name(fields: dict[str, An
 
 
 def test_a_field_inside_a_message_of_another_protocol_is_refused_by_its_name() -> None:
-    assert refused(user(Text(text="x", extra={"their_field": 1})), source=FOREIGN).field == "their_field"
-    assert refused(Message(role="user", extra={"their_field": 1}), source=FOREIGN).field == "their_field"
+    second = user("q", Text(text="x", extra={"their_field": 1}))
+    assert refused(second, source=FOREIGN).field == "messages[0].content[1].their_field"
+    assert refused(Message(role="user", extra={"their_field": 1}), source=FOREIGN).field == "messages[0].their_field"
+    failed = ToolResult(call_id="c", is_error=True, content=(Image(url="u", extra={"their_field": 1}),))
+    inside = refused(Message(role="user", content=(failed,)), source=FOREIGN).field
+    assert inside == "messages[0].content[0].content[0].their_field"
 
 
 @pytest.mark.parametrize(

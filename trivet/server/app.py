@@ -41,6 +41,7 @@ from trivet.wire.gemini import count as gemini_count
 from trivet.wire.gemini import embed as gemini_embed
 from trivet.wire.gemini.front import BETA, PathFront, front
 from trivet.wire.json_array import JsonArray
+from trivet.wire.words import client_words
 
 if TYPE_CHECKING:
     from trivet.runtime import Runtime
@@ -235,9 +236,11 @@ class App:
         if incoming.stream:
             exchange.ending = renderer.failure
             exchange.array = JsonArray() if _is_array(protocol) else None
-            await _stream(exchange, protocol, renderer, model, request)
+            with client_words(request):
+                await _stream(exchange, protocol, renderer, model, request)
         else:
-            response = await model.call(request)
+            with client_words(request):
+                response = await model.call(request)
             raw = response.raw if _same(response.raw, protocol) else None
             body = renderer.whole(response) if raw is None else raw.body
             exchange.route = response.route or _alone(exchange, model)

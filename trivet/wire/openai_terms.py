@@ -41,10 +41,11 @@ class SharedTerms:
         """With the `extra` of what was written, which only its own protocol can carry."""
         left = {name: value for name, value in extra.items() if name not in self.labels}
         for name in left if self.foreign else ():
+            path = f"{where}.{name}" if where else name
             raise UnsupportedError(
-                f"{f'{where}.{name}' if where else name} has no counterpart in {self.called}, which "
+                f"{path} has no counterpart in {self.called}, which "
                 f"{self.target.provider} is asked in: leave it out, or name another model",
-                field=name,
+                field=path,
             )
         return merged(written, left) if left else written
 

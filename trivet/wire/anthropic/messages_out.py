@@ -68,7 +68,7 @@ class Words:
 
 
 def refuse(what: str, how: str = "leave it out") -> UnsupportedError:
-    return UnsupportedError(f"{what} has no counterpart in Anthropic's messages: {how}", field=what)
+    return UnsupportedError(f"{what} has no counterpart in Anthropic's messages: {how}", field=what.partition(": ")[0])
 
 
 def write_messages(messages: Sequence[Message], words: Words) -> tuple[list[Json], list[Json]]:

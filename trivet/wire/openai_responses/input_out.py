@@ -30,6 +30,7 @@ from trivet.wire.openai_responses.items_out import thought
 from trivet.wire.openai_responses.terms import Terms
 
 Json = dict[str, Any]
+Placed = tuple[str, Part]  # a part, after its path
 _CONTENT = ("input_image", "input_file")  # opaque, and yet content of a message: files by their ids
 _NOTHING = Text(text="")
 _CHATS = (None, "file", "custom")  # kinds of opaque content that OpenAI's chat has, and not its responses
@@ -44,35 +45,35 @@ def _items(message: Message, where: str, terms: Terms) -> list[Json]:
     if message.name is not None:
         raise terms.refuse("name of a message", f"{where}.name", "say it in the text")
     out: list[Json] = []
-    content: list[Part] = []  # of one item, until a part comes that is an item itself
-    for part in _said(message):
-        item = _item(part, where, terms)
-        if content and (item is not None or _phase(part) != _phase(content[0])):
-            out.append(_message(message.role, content, where, terms))
+    content: list[Placed] = []  # of one item, until a part comes that is an item itself
+    for place, part in _said(message, where):
+        item = _item(part, place, terms)
+        if content and (item is not None or _phase(part) != _phase(content[0][1])):
+            out.append(_message(message.role, content, terms))
             content = []
         if item is None:
-            content.append(part)
+            content.append((place, part))
         else:
             out.append(item)
     if content or (not out and (message.role != "assistant" or message.extra)):
-        out.append(_message(message.role, content, where, terms))
+        out.append(_message(message.role, content, terms))
     if message.extra:  # that of the message among the items; a message that has one begins a turn
         at = next((n for n, item in enumerate(out) if item.get("type") == "message"), 0)
         out[at] = terms.merge(out[at], message.extra, where)
     return out
 
 
-def _said(message: Message) -> Sequence[Part]:
-    """Without an answer's empty texts, where it has said anything else: a message of nothing would come between a call
-    and its result."""
+def _said(message: Message, where: str) -> Sequence[Placed]:
+    """The parts and their paths. Without an answer's empty texts, where it has said anything else: a message of nothing
+    would come between a call and its result."""
+    placed = [(f"{where}.content[{n}]", part) for n, part in enumerate(message.content)]
     if message.role != "assistant":
-        return message.content
-    return [p for p in message.content if p != _NOTHING] or message.content
+        return placed
+    return [(path, part) for path, part in placed if part != _NOTHING] or placed
 
 
 def _item(part: Part, where: str, terms: Terms) -> Json | None:
     """The item that a part is by itself; None where it is content of a message."""
-    where = f"{where}.content"
     if isinstance(part, ToolResult):
         return _result(part, where, terms)
     if isinstance(part, ToolCall):
@@ -105,7 +106,8 @@ def _result(result: ToolResult, where: str, terms: Terms) -> Json:
         parts = [said, *(parts if first is None else parts[1:])]
     output: Any = _string(parts)
     if output is None:
-        output = [_input(part, where, terms) for part in parts]
+        added = result.is_error and len(parts) > len(result.content)  # what says so, where there is no text to say it
+        output = [_input(part, f"{where}.content[{n - added}]", terms) for n, part in enumerate(parts)]
     if result.cache is not None:
         output = [{"type": "input_text", "text": output}] if isinstance(output, str) else output
         output[-1] = {**output[-1], **terms.cache(result.cache)}
@@ -120,12 +122,12 @@ def _phase(part: Part) -> Any:
     return part.extra.get("phase")
 
 
-def _message(role: str, parts: Sequence[Part], where: str, terms: Terms) -> Json:
-    phase = _phase(parts[0]) if parts else None
-    content: Any = _string(parts)
+def _message(role: str, placed: Sequence[Placed], terms: Terms) -> Json:
+    phase = _phase(placed[0][1]) if placed else None
+    content: Any = _string([part for _, part in placed])
     if content is None:
         write = _output if role == "assistant" else _input
-        content = [write(part, f"{where}.content", terms) for part in parts]
+        content = [write(part, path, terms) for path, part in placed]
     told = {"type": "message", "role": role, "content": content}
     return told if phase is None else {**told, "phase": phase}
 

@@ -42,12 +42,29 @@ def read_input(body: Fields) -> list[Message]:
     messages: list[Message] = []
     for item in body.objects("input"):
         message = _item(item)
-        before = messages[-1] if messages else None
-        if before is not None and before.role == message.role == "assistant" and not message.extra:
-            messages[-1] = replace(before, content=before.content + message.content)
+        if messages and _goes_on(messages[-1], message):
+            messages[-1] = replace(messages[-1], content=messages[-1].content + message.content)
         else:
             messages.append(message)
     return messages
+
+
+def _goes_on(before: Message, message: Message) -> bool:
+    """Whether this item is of the turn that the one before it is of."""
+    return before.role == message.role == "assistant" and not message.extra
+
+
+def places(items: list[Fields]) -> list[tuple[int, int]]:
+    """Where `read_input` puts each item: the number of its message, and that of its first part there."""
+    out: list[tuple[int, int]] = []
+    before: Message | None = None
+    for item in items:
+        message = _item(item)
+        number, first = out[-1] if out else (-1, 0)
+        goes_on = before is not None and _goes_on(before, message)
+        out.append((number, first + len(before.content)) if before is not None and goes_on else (number + 1, 0))
+        before = message
+    return out
 
 
 def _item(item: Fields) -> Message:
