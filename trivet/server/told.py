@@ -92,4 +92,6 @@ def line(exchange: Exchange, format: LogFormat) -> str:
 
 def _plain(text: str) -> bytes:
     """One line, in what HTTP takes."""
+    if text.isascii() and text.isprintable():
+        return text.strip().encode()
     return _UNFIT.sub(" ", text.replace("…", "...")).strip().encode("latin-1", "replace")

@@ -7,6 +7,9 @@ request is written before and after the change, and what differs between the two
 
 from __future__ import annotations
 
+import functools
+import operator
+from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -18,7 +21,7 @@ from trivet.wire import Back, Target
 
 _OURS = ("model", "context", "source")
 _TURNS = ("messages", "input", "contents")  # where protocols have the turns of a conversation
-_parsed: WeakKeyDictionary[Source, dict[str, Any]] = WeakKeyDictionary()
+_parsed: WeakKeyDictionary[Source, tuple[Any, ...]] = WeakKeyDictionary()
 _encoder = msgspec.json.Encoder()
 _Object = dict[str, msgspec.Raw]
 
@@ -26,7 +29,7 @@ _Object = dict[str, msgspec.Raw]
 def remember(request: Request) -> None:
     """Keeps what a source was parsed to for as long as the source lives, so that nobody need parse it again."""
     if request.source is not None:
-        _parsed[request.source] = _fields(request)
+        _parsed[request.source] = _fields(type(request))(request)
 
 
 def body(request: Request, target: Target, wire: Back) -> bytes:
@@ -34,12 +37,13 @@ def body(request: Request, target: Target, wire: Back) -> bytes:
     source = request.source
     if source is None or source.protocol != wire.PROTOCOL:
         return _encoder.encode(wire.write(request, target))
-    before = _parsed.get(source)
+    fields, before = _fields(type(request)), _parsed.get(source)
     if before is None:
-        before = _fields(wire.parse(source.body).request)
+        before = fields(wire.parse(source.body).request)
     own: _Object = msgspec.json.decode(source.body, type=_Object)
-    if any(getattr(request, name) is not value and getattr(request, name) != value for name, value in before.items()):
-        own, changed = _changed(request, replace(request, **before), own, target, wire)
+    if fields(request) != before:  # which looks first whether they are the same objects
+        old = replace(request, **dict(zip(_names(type(request)), before, strict=True)))
+        own, changed = _changed(request, old, own, target, wire)
         own = own | changed
     for name, value in wire.told(own, target).items():
         if value is msgspec.UNSET:
@@ -94,8 +98,14 @@ def _items(own: msgspec.Raw | None) -> list[msgspec.Raw] | None:
         return None
 
 
-def _fields(request: Request) -> dict[str, Any]:
-    return {name: getattr(request, name) for name in request.__struct_fields__ if name not in _OURS}
+def _names(kind: type[Request]) -> tuple[str, ...]:
+    return tuple(name for name in kind.__struct_fields__ if name not in _OURS)
+
+
+@functools.cache
+def _fields(kind: type[Request]) -> Callable[[Request], tuple[Any, ...]]:
+    """What gives a request's fields, in the order of `_names`."""
+    return operator.attrgetter(*_names(kind))
 
 
 def _raw(value: Any) -> msgspec.Raw:

@@ -27,6 +27,8 @@ def untag(text: str, native: str) -> tuple[str, str]:
 def leave_out(request: Conversation, family: str, *, unsigned: bool) -> tuple[Conversation, tuple[str, ...]]:
     """The conversation without the thoughts that `family` did not sign, and a note that says so. `unsigned` says
     whether those that nobody has signed may stay. The same object comes back where all may."""
+    if not any(isinstance(part, Thinking) for message in request.messages for part in message.content):
+        return request, ()
     gone: dict[str, int] = {}
     messages = [_without(message, family, unsigned, gone) for message in request.messages]
     if not gone:
