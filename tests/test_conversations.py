@@ -271,3 +271,11 @@ def test_a_lifetime_that_only_openai_has_is_refused_by_its_name(back: str) -> No
     with pytest.raises(UnsupportedError) as caught:
         crossed(received, back)
     assert caught.value.field == "messages[0].content[0].prompt_cache_breakpoint"
+
+
+@pytest.mark.parametrize("signature", ["dHJpdmV0Og==", "dHJpdmV0OmE="], ids=["trivet:", "trivet:a"])
+def test_a_signature_that_only_begins_like_a_tag_of_ours_is_geminis(signature: str) -> None:
+    """Found by `test_a_conversation_crosses_whole`: the base64 of these words."""
+    turn = assistant(Thinking(signature=signature, provider="gemini"), Text(text="so"))
+    chat = replace(QUESTION, messages=(*QUESTION.messages, turn))
+    assert parsed("gemini", asks("gemini", chat, False)).messages == chat.messages

@@ -6,9 +6,12 @@ is known for what it is when it comes back with the next turn.
 
 from __future__ import annotations
 
+import re
+
 from trivet.types import Conversation, Message, Thinking, replace
 
 _MARK = "trivet:"
+_TAG = re.compile(f"{_MARK}([^:]+):(.+)", re.DOTALL)
 
 
 def tag(text: str, provider: str | None, native: str) -> str:
@@ -18,10 +21,12 @@ def tag(text: str, provider: str | None, native: str) -> str:
 
 def untag(text: str, native: str) -> tuple[str, str]:
     """The signature, and the provider whose it is."""
-    if not text.startswith(_MARK):
-        return text, native
-    provider, _, signature = text.removeprefix(_MARK).partition(":")
-    return signature, provider
+    found = _TAG.fullmatch(text)
+    return (text, native) if found is None else (found[2], found[1])
+
+
+def tagged(text: str) -> bool:
+    return _TAG.fullmatch(text) is not None
 
 
 def leave_out(request: Conversation, family: str, *, unsigned: bool) -> tuple[Conversation, tuple[str, ...]]:

@@ -8,7 +8,7 @@ from typing import Any
 from trivet.errors import RequestError
 from trivet.types import Thinking
 from trivet.wire.gemini.proto import read_bytes, write_bytes
-from trivet.wire.thinking import tag, untag
+from trivet.wire.thinking import tag, tagged, untag
 
 FAMILY = "gemini"
 _OURS = b"trivet:"
@@ -32,8 +32,9 @@ def read_signature(text: str) -> dict[str, Any]:
     try:
         data = read_bytes(text, "")
         redacted, before = data.startswith(_REDACTED + _OURS), data.startswith(_BEFORE + _OURS)
-        if redacted or before or data.startswith(_OURS):
-            own, provider = untag(data.removeprefix(_REDACTED).removeprefix(_BEFORE).decode(), FAMILY)
+        told = data.removeprefix(_REDACTED).removeprefix(_BEFORE)
+        if told.startswith(_OURS) and tagged(told.decode()):
+            own, provider = untag(told.decode(), FAMILY)
             signed = {"redacted" if redacted else "signature": own, "provider": provider}
             return signed | ({"extra": BEFORE} if before else {})
     except (RequestError, UnicodeDecodeError):
