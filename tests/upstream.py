@@ -15,7 +15,7 @@ END, CUT, STALL, RESET = "end", "cut", "stall", "reset"
 
 
 class Reply(NamedTuple):
-    """A status, a body in pieces, and how it ends: in order, broken off, never, or by a reset. Where the status is None,
+    """A status, a body in pieces, and how it ends: in order, broken off, never, by a reset. Where the status is None,
     nothing comes before that end."""
 
     status: int | None = 200
