@@ -11,7 +11,7 @@ from tests.engines import llama, tooled
 
 # No test is timed. The same examples each time: a check that fails has found what the change broke. `make fuzz` looks
 # for what nobody has seen yet, in many fresh ones.
-settings.register_profile("trivet", deadline=None, derandomize=True)
+settings.register_profile("trivet", deadline=None, derandomize=True, max_examples=60)
 settings.register_profile("fuzz", deadline=None, max_examples=2_000, print_blob=True)
 settings.load_profile(os.environ.get("TRIVET_TEST_PROFILE", "trivet"))
 
