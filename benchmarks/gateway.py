@@ -55,7 +55,7 @@ MESSAGES = {"system": SYSTEM, "messages": [{"role": "user", "content": ASKED}], 
 
 # Of two models, with all that a route can have on; nothing fails, so the first answers.
 ROUTE = """use = ["{name}/m", "{name}/n"]
-route = {{ sticky = true, first_content_s = 60, gap_s = 60, total_s = 600 }}
+route = {{ sticky = true }}
 """
 # The head of nginx.conf keeps everything that it writes in the folder.
 NGINX = """

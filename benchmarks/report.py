@@ -26,7 +26,7 @@ Between a client and a provider, the limit ("bare") is a handler of some forty l
 cancelled before its answer came running at the provider, who charges for it. wrk asks, nginx answers, `drip.py`
 streams, all on this machine's cores, one side at a time, {gateway} rounds; what is added is the median less that of
 nginx itself in the same round. "Translated" is Anthropic's protocol in, OpenAI's out;
-"routed" is a route of two models with retries, breakers, stickiness and all timeouts on, of which the first answers.
+"routed" is a route of two models with retries, breakers and stickiness on, of which the first answers.
 
 The wrappers of a route stand over a model in memory whose answer is ready, and their time is what a request takes less
 that of the model alone in the same round; "all five" are those that `[models.NAME.route]` can put around two targets.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 
 from trivet.model import About
 from trivet.types import (
@@ -20,7 +21,7 @@ from trivet.types import (
     task_name,
 )
 
-__all__ = ["lacks", "least_tokens", "state"]
+__all__ = ["Needs", "lacks", "least_tokens", "state"]
 
 # What refers to something that a provider keeps, in the words of the protocols.
 _STATE = ("previous_response_id", "conversation", "prompt", "background", "container", "cachedContent")
@@ -33,22 +34,35 @@ _KINDS = {Image: "image", Audio: "audio", Document: "document"}
 _MOST_CHARACTERS = 8
 
 
-def lacks(about: About, request: Request) -> str | None:
+class Needs:
+    """What a request asks of a model, looked for once for all that may answer it."""
+
+    def __init__(self, request: Request) -> None:
+        self.task = task_name(request)
+        self.tools = isinstance(request, Conversation) and bool(request.tools)
+        self.kinds: set[str] = set()
+        if isinstance(request, Conversation):
+            self.kinds = {kind for part in _parts(request) if (kind := _KINDS.get(type(part))) is not None}
+        self._request = request
+
+    @cached_property
+    def least_tokens(self) -> int:
+        return least_tokens(self._request)
+
+
+def lacks(about: About, needs: Needs) -> str | None:
     """Why the model cannot answer the request, None where it may be able to: what is not known does not count.
 
     A prompt counts as too long only where it surely is; where the model finds it so, the next target is asked."""
-    task = task_name(request)
-    if task not in about.tasks:
-        return f"has no task {task!r}"
-    if isinstance(request, Conversation):
-        missing = sorted({k for part in _parts(request) if (k := _KINDS.get(type(part))) and k not in about.inputs})
-        if missing:
-            return f"takes no {' and no '.join(missing)} input"
-        if request.tools and about.tools is False:
-            return "takes no tools"
-    least = least_tokens(request) if about.context_tokens is not None else 0
-    if about.context_tokens is not None and least > about.context_tokens:
-        return f"has room for {about.context_tokens:,} tokens, and the prompt has at least {least:,}"
+    if needs.task not in about.tasks:
+        return f"has no task {needs.task!r}"
+    missing = needs.kinds.difference(about.inputs) if needs.kinds else ()
+    if missing:
+        return f"takes no {' and no '.join(sorted(missing))} input"
+    if needs.tools and about.tools is False:
+        return "takes no tools"
+    if about.context_tokens is not None and needs.least_tokens > about.context_tokens:
+        return f"has room for {about.context_tokens:,} tokens, and the prompt has at least {needs.least_tokens:,}"
     return None
 
 

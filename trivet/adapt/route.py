@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 from trivet.adapt.attempts import Trail, ended, tried
-from trivet.adapt.conditions import lacks, state
+from trivet.adapt.conditions import Needs, lacks, state
 from trivet.adapt.policies import Policy, ordered
 from trivet.adapt.race import Race
 from trivet.adapt.sessions import Sessions, session
@@ -59,6 +59,7 @@ class Route(Model):
             raise ConfigError(f"{name}: a route needs a target: name a model")
         self.targets, self.name, self.policy, self.hedge_s = tuple(targets), name, policy, hedge_s
         self._sessions = Sessions() if sticky else None
+        self._providers = {target.name.partition("/")[0] for target in self.targets}
 
     @property
     def inners(self) -> tuple[Model, ...]:
@@ -116,16 +117,16 @@ class Route(Model):
         """The targets to ask, in their order; the others are on the trail. Raises where there is none to ask."""
         if len(self.targets) == 1:
             return self.targets  # which refuses in its own words
-        providers = {target.name.partition("/")[0] for target in self.targets}
+        providers = self._providers
         if len(providers) > 1 and (field := state(request)) is not None:
             raise RequestError(
                 f"{field} refers to what one provider keeps, and {self.name} stands for models of several "
                 f"({', '.join(sorted(providers))}): name a model of the one that you mean",
                 field=field,
             )
-        able = []
+        able, needs = [], Needs(request)
         for target in self.targets:
-            why = lacks(target.about, request)
+            why = lacks(target.about, needs)
             if why is None:
                 able.append(target)
             else:
