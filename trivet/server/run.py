@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import gc
 import os
 import signal
 import socket
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
 __all__ = ["bind", "run", "serve"]
 
 LISTING_S = 10  # what a provider may take to say which models it has
+GARBAGE = (
+    10_000  # new objects until the collector looks; after Python's 700, every few requests, it cost a tenth of each
+)
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -54,6 +58,7 @@ def serve(
         runtime, keys=settings.keys, max_body_mb=settings.max_body_mb, loopback=loopback, access_log=access_log
     )
     sock = bind(settings.host, settings.port)
+    gc.set_threshold(GARBAGE)
     with asyncio.Runner(loop_factory=configure(application).get_loop_factory()) as runner:
         runner.run(_serve(runtime, settings, application, sock, read))
 
@@ -196,9 +201,12 @@ def on_hangup(reload: Reload | None) -> Generator[None, None, None]:
 
 
 async def _prepare(runtime: Runtime, application: App, providers: found.Providers) -> None:
-    """One after the other: weights that load keep everything else waiting, and lists have their time."""
+    """One after the other: weights that load keep everything else waiting, and lists have their time. What is here by
+    then is here for good: the collector need not look at it again and again."""
     await _warm(application)
     await _list(runtime, providers)
+    gc.collect()
+    gc.freeze()
 
 
 async def _warm(application: App) -> None:
