@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["bind", "run", "serve"]
 
 LISTING_S = 10  # what a provider may take to say which models it has
-GARBAGE = (
+GARBAGE = 10_000  # new objects until the collector looks: Python's 700 are a few requests, and cost a tenth of them
     10_000  # new objects until the collector looks; after Python's 700, every few requests, it cost a tenth of each
 )
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
