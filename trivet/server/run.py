@@ -37,9 +37,8 @@ if TYPE_CHECKING:
 __all__ = ["bind", "run", "serve"]
 
 LISTING_S = 10  # what a provider may take to say which models it has
-GARBAGE = 10_000  # new objects until the collector looks: Python's 700 are a few requests, and cost a tenth of them
-    10_000  # new objects until the collector looks; after Python's 700, every few requests, it cost a tenth of each
-)
+# New objects until the collector looks: of Python's 700, which are a few requests, a tenth of each was spent on it.
+GARBAGE = 10_000
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
