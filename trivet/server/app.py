@@ -307,10 +307,13 @@ async def _stream(exchange: Exchange, protocol: Wire, renderer: wire.Renderer, m
     status, and the model named may still be another one.
 
     Where the first event has what a provider of the same protocol sent, so have all, and that is what goes on."""
-    held, passes = b"", None
+    held, passes, plain = b"", None, False
     note = getattr(renderer, "passed", None)  # of a protocol whose errors must go on from what was passed
     async with aclosing(model.stream(request)) as events:
         async for event in Ahead(events, exchange.flush):
+            if plain and event.content and event.raw is not None:  # as nearly all are
+                await exchange.write(event.raw.body)
+                continue
             if passes is None:
                 passes = _same(event.raw, protocol)
                 if passes:
@@ -328,7 +331,7 @@ async def _stream(exchange: Exchange, protocol: Wire, renderer: wire.Renderer, m
                 held += chunk
             elif chunk or held:
                 await exchange.write(held + chunk)
-                held = b""
+                held, plain = b"", passes is True and note is None
     raise TransportError(f"{model.about.name}: the stream ended before its answer was complete; ask again")
 
 
