@@ -13,7 +13,7 @@ from typing import Literal
 from trivet.errors import TransportError, UnsupportedError
 from trivet.types import Done, Event, Request, Response, Value, replace, task_name
 
-__all__ = ["About", "Model", "Provider", "Wrapper"]
+__all__ = ["About", "Model", "Provider", "Wrapper", "bottom", "ended"]
 
 
 class About(Value, frozen=True, kw_only=True):
@@ -51,7 +51,7 @@ class Model:
             async for event in events:
                 if isinstance(event, Done):
                     return event.response
-        raise TransportError(f"{self.about.name}: the stream ended before its answer was complete; ask again")
+        raise ended(self.about.name)
 
     async def close(self) -> None:
         """Gives back what the model holds. Closing twice is fine."""
@@ -87,6 +87,18 @@ class Wrapper(Model):
 
     async def close(self) -> None:
         await self.inner.close()
+
+
+def bottom(model: Model) -> Model:
+    """The model under all wrappers."""
+    while isinstance(model, Wrapper):
+        model = model.inner
+    return model
+
+
+def ended(name: str) -> TransportError:
+    """For a stream that ends without its `Done`."""
+    return TransportError(f"{name}: the stream ended before its answer was complete; ask again")
 
 
 class Provider:

@@ -19,7 +19,7 @@ from trivet.catalog.needs import NONE, Needs
 from trivet.catalog.situations import Candidate, Choice, Policy, Situation, ranked, situations
 from trivet.config import nearest
 from trivet.errors import ConfigError, TrivetError, UnknownModelError
-from trivet.model import About, Model, Provider
+from trivet.model import About, Model, Provider, bottom
 from trivet.types import Event, Request, replace, task_name
 
 if TYPE_CHECKING:
@@ -237,8 +237,7 @@ def _known(model: Model) -> Known:
     """Of the model beneath all wrappers, by its name at its host."""
     from trivet.providers import discover
 
-    while (inner := getattr(model, "inner", None)) is not None:
-        model = inner
+    model = bottom(model)
     provider, name = getattr(model, "provider", None), getattr(model, "name", None)
     if isinstance(provider, Provider) and isinstance(name, str):
         return known(name, discover.base(provider))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 
-from trivet.errors import ConfigError, TransportError, TrivetError
-from trivet.model import Model
+from trivet.errors import ConfigError, TrivetError
+from trivet.model import Model, ended
 from trivet.types import Attempt, Done, Event, Start, replace
 
-__all__ = ["Trail", "because", "beneath", "ended", "keeps_trail", "now", "opening", "refuse", "tried"]
+__all__ = ["Trail", "because", "beneath", "keeps_trail", "now", "opening", "refuse", "tried"]
 
 
 def now() -> float:
@@ -27,11 +27,6 @@ async def opening(events: AsyncIterator[Event], name: str) -> list[Event]:
         if event.content or isinstance(event, Done):
             return head
     raise ended(name)
-
-
-def ended(name: str) -> TransportError:
-    """For a stream that ends without its `Done`."""
-    return TransportError(f"{name}: the stream ended before its answer was complete; ask again")
 
 
 class Trail:

@@ -7,9 +7,9 @@ import random
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from trivet.adapt.attempts import Trail, ended, now, opening, refuse, tried
+from trivet.adapt.attempts import Trail, now, opening, refuse, tried
 from trivet.errors import TrivetError
-from trivet.model import Model, Wrapper
+from trivet.model import Model, Wrapper, ended
 from trivet.types import Done, Event, Request
 
 __all__ = ["Retry"]

@@ -7,13 +7,13 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
-from trivet.adapt.attempts import Trail, ended, tried
+from trivet.adapt.attempts import Trail, tried
 from trivet.adapt.conditions import Needs, lacks, state
 from trivet.adapt.policies import Policy, ordered
 from trivet.adapt.race import Race
 from trivet.adapt.sessions import Sessions, session
 from trivet.errors import ConfigError, RequestError, TrivetError, UnsupportedError
-from trivet.model import About, Model
+from trivet.model import About, Model, ended
 from trivet.types import Done, Event, Request
 
 __all__ = ["Route", "Target"]
@@ -117,11 +117,10 @@ class Route(Model):
         """The targets to ask, in their order; the others are on the trail. Raises where there is none to ask."""
         if len(self.targets) == 1:
             return self.targets  # which refuses in its own words
-        providers = self._providers
-        if len(providers) > 1 and (field := state(request)) is not None:
+        if len(self._providers) > 1 and (field := state(request)) is not None:
             raise RequestError(
                 f"{field} refers to what one provider keeps, and {self.name} stands for models of several "
-                f"({', '.join(sorted(providers))}): name a model of the one that you mean",
+                f"({', '.join(sorted(self._providers))}): name a model of the one that you mean",
                 field=field,
             )
         able, needs = [], Needs(request)

@@ -7,8 +7,8 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from typing import Any
 
-from trivet.errors import TransportError, UnsupportedError
-from trivet.model import Wrapper
+from trivet.errors import UnsupportedError
+from trivet.model import Wrapper, ended
 from trivet.types import Complete, CompleteResponse, Done, Event, Request, Start, TextDelta, Usage, replace
 
 AT_ONCE = 16  # the others wait for their turn
@@ -83,8 +83,7 @@ async def _work(
         except Exception as error:
             return await told.put((i, error))
         if not done:
-            broken = f"{model.about.name}: the stream ended before its answer was complete; ask again"
-            return await told.put((i, TransportError(broken)))
+            return await told.put((i, ended(model.about.name)))
 
 
 def _together(responses: list[CompleteResponse]) -> CompleteResponse:

@@ -128,8 +128,8 @@ def _state(problems: dict[str, TrivetError], table: str, name: str) -> str | Non
 
 def _meaning(runtime: Runtime, name: str, model: ModelSettings) -> str:
     """`local/smollm2 + a system prompt`, and what is still missing for it to answer."""
+    from trivet.model import bottom
     from trivet.providers import discover
-    from trivet.server.listings import bottom
 
     meaning = f"{model.names[0]} + a system prompt" if model.system else ", ".join(model.names)
     if model.routes is not None:

@@ -18,8 +18,8 @@ import msgspec
 
 from trivet import wire
 from trivet.adapt.several import Several
-from trivet.errors import OverloadedError, RequestError, TransportError, TrivetError
-from trivet.model import Model
+from trivet.errors import OverloadedError, RequestError, TrivetError
+from trivet.model import Model, bottom, ended
 from trivet.server import listings, told
 from trivet.server.ahead import Ahead
 from trivet.server.exchange import ClientLeft, Exchange, Receive, Scope, Send
@@ -135,7 +135,7 @@ class App:
             return
         self.state = "warming"
         try:
-            load = getattr(listings.bottom(self.runtime.model(None)), "load", None)
+            load = getattr(bottom(self.runtime.model(None)), "load", None)
             if load is not None:
                 await load()
             state, self.problem = "ready", None
@@ -231,7 +231,7 @@ class App:
         )
         request = replace(incoming.request, context=context)
         model = self.runtime.model(request.model, paths=False, task=task_name(request))
-        if isinstance(request, Complete) and not getattr(listings.bottom(model), "takes_prompts", False):
+        if isinstance(request, Complete) and not getattr(bottom(model), "takes_prompts", False):
             model = Several(model)
         if incoming.stream:
             exchange.ending = renderer.failure
@@ -332,7 +332,7 @@ async def _stream(exchange: Exchange, protocol: Wire, renderer: wire.Renderer, m
             elif chunk or held:
                 await exchange.write(held + chunk)
                 held, plain = b"", passes is True and note is None
-    raise TransportError(f"{model.about.name}: the stream ended before its answer was complete; ask again")
+    raise ended(model.about.name)
 
 
 def _alone(exchange: Exchange, model: Model) -> tuple[Attempt, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import trivet
-from trivet.model import Model, Wrapper
+from trivet.model import bottom
 
 if TYPE_CHECKING:
     from trivet.runtime import Runtime
@@ -61,13 +61,6 @@ SHAPES: dict[str, Shape] = {
     "anthropic": (anthropic_model, anthropic_models),
     "gemini": (gemini_model, gemini_models),
 }
-
-
-def bottom(model: Model) -> Model:
-    """The model under all wrappers."""
-    while isinstance(model, Wrapper):
-        model = model.inner
-    return model
 
 
 def slots(runtime: Runtime) -> dict[str, Any]:
