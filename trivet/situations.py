@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from trivet.adapt.settings import RouteSettings
 from trivet.catalog import names as well_known
@@ -211,17 +210,13 @@ def _hosted(runtime: Runtime, *, keys: bool) -> Iterator[Candidate]:
 def _stays_here(provider: Provider, model: str) -> bool:
     """Whether what is sent to a server of one's own stays on this machine: no proxy stands between, and it runs the
     weights itself. Ollama's cloud models do not, and of a server of no known kind nobody can tell."""
-    from urllib.request import getproxies, proxy_bypass
-
     from trivet.providers import discover
+    from trivet.providers.http import proxy_of
 
-    url = urlsplit(discover.base(provider))
-    proxies = getproxies()
-    proxied = (proxies.get(url.scheme) or proxies.get("all")) and not proxy_bypass(url.netloc.rpartition("@")[2])
     kind = getattr(getattr(provider, "host", None), "name", None)
     return (
         discover.here(provider)
-        and not proxied
+        and proxy_of(discover.base(provider)) is None
         and kind not in (None, "openai-compatible")
         and not model.endswith(("-cloud", ":cloud"))
     )

@@ -19,7 +19,7 @@ from trivet.types import Value
 if TYPE_CHECKING:
     import aiohttp
 
-__all__ = ["Http", "Reply", "Timeouts"]
+__all__ = ["Http", "Reply", "Timeouts", "proxy_of"]
 
 CLOSED, CUT = "the connection was closed before an answer came", "the answer was cut off"
 
@@ -207,17 +207,22 @@ class Http:
         return self._proxies[origin]
 
     def _look_up_proxy(self, url: str) -> str | None:
-        proxies, parts = getproxies(), urlsplit(url)
-        found = proxies.get(parts.scheme) or proxies.get("all")
-        if found is None or proxy_bypass(parts.netloc.rpartition("@")[2]):
-            return None
-        found = found if "://" in found else f"http://{found}"
-        if not _is_address(found):
+        found = proxy_of(url)
+        if found is not None and not _is_address(found):
             raise ConfigError(
                 f"{self.name}: the proxy {_shown(found)!r} in the environment is none that trivet can use: it takes "
-                f"http://host:port; or name {parts.hostname} in NO_PROXY"
+                f"http://host:port; or name {urlsplit(url).hostname} in NO_PROXY"
             )
         return found
+
+
+def proxy_of(url: str) -> str | None:
+    """The proxy that the environment now has for a URL; None where it is asked directly."""
+    proxies, parts = getproxies(), urlsplit(url)
+    found = proxies.get(parts.scheme) or proxies.get("all")
+    if not found or proxy_bypass(parts.netloc.rpartition("@")[2]):
+        return None
+    return found if "://" in found else f"http://{found}"
 
 
 def _is_address(url: str) -> bool:
