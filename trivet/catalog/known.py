@@ -25,36 +25,34 @@ _ACTIVE = re.compile(r"-a(\d+(?:\.\d+)?)b(?![a-z0-9])")  # `-a22b`
 _EXPERTS = re.compile(r"\d+(?:b-\d+e|x\d+)")  # `17b-128e`, `8x7b`: no number there is the total
 
 
-class Known(Value, frozen=True, kw_only=True):
+class _Facts(Value, frozen=True, kw_only=True):
+    """What a name alone tells."""
+
+    image: bool | None = None
+    audio: bool | None = None
+    document: bool | None = None
+    tools: bool | None = None
+    reasoning: bool | None = None
+    chats: bool | None = None
+    embeds: bool | None = None
+    total_b: float | None = None
+    active_b: float | None = None
+
+
+class Known(_Facts, frozen=True, kw_only=True):
     """`context_tokens` is the longest prompt; `image`, `audio` and `document` are whether it takes them as input.
     `total_b` and `active_b` are parameters in billions: of a mixture of experts only the active ones work on a token.
     `usd_3to1` is the price in USD of a million tokens, three of four of them input and one output; of an embedder it is
     that of its input, and it leaves out what is paid for by the request, and higher prices for long prompts."""
 
     context_tokens: int | None = None
-    image: bool | None = None
-    audio: bool | None = None
-    document: bool | None = None
-    tools: bool | None = None
-    reasoning: bool | None = None
-    chats: bool | None = None
-    embeds: bool | None = None
-    total_b: float | None = None
-    active_b: float | None = None
     usd_3to1: float | None = None
 
 
-class _Row(Value, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class _Row(_Facts, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What `known.toml` says of all models whose names match."""
+
     names: str
-    image: bool | None = None
-    audio: bool | None = None
-    document: bool | None = None
-    tools: bool | None = None
-    reasoning: bool | None = None
-    chats: bool | None = None
-    embeds: bool | None = None
-    total_b: float | None = None
-    active_b: float | None = None
 
 
 def known(model: str, url: str = "") -> Known:
@@ -95,7 +93,7 @@ def _of_name(name: str) -> Known:
     found: dict[str, Any] = {}
     for row, pattern in _rows():
         if pattern.fullmatch(name):
-            for field in row.__struct_fields__[1:]:
+            for field in _Facts.__struct_fields__:
                 if found.get(field) is None:
                     found[field] = getattr(row, field)
     if found.get("total_b") is None and not _EXPERTS.search(name) and (size := _TOTAL.search(name)):
