@@ -204,6 +204,7 @@ async def _prepare(runtime: Runtime, application: App, providers: found.Provider
     then is here for good: the collector need not look at it again and again."""
     await _warm(application)
     await _list(runtime, providers)
+    gc.unfreeze()  # what an earlier configuration alone had
     gc.collect()
     gc.freeze()
 
