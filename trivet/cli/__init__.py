@@ -72,6 +72,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def takes_config(parser: argparse.ArgumentParser) -> None:
+    """The option of every command that reads a configuration."""
+    parser.add_argument("--config", metavar="FILE", help="trivet.toml to read (default: ./trivet.toml if it is there)")
+
+
 def line(error: Exception) -> str:
     """An error as one line. What trivet did not raise on purpose is named, and is likely to be a defect."""
     from trivet.errors import TrivetError

@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import Any
 
-from trivet.cli import stdin
+from trivet.cli import stdin, takes_config
 
 SAMPLING = ("temperature", "top_p", "top_k", "max_tokens", "seed", "stop")
 
@@ -36,7 +36,7 @@ def add(subparsers: Any) -> None:
     parser.add_argument("--max-tokens", type=int, metavar="N", help="the longest answer, in tokens")
     parser.add_argument("--seed", type=int, metavar="N", help="the same seed gives the same answer")
     parser.add_argument("--stop", action="append", metavar="TEXT", help="end the answer here; may be given again")
-    parser.add_argument("--config", metavar="FILE", help="trivet.toml to read (default: ./trivet.toml if it is there)")
+    takes_config(parser)
     parser.set_defaults(run=run, usage=parser.error)
 
 

@@ -7,6 +7,8 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from trivet.cli import takes_config
+
 if TYPE_CHECKING:
     from trivet.catalog.needs import Needs
     from trivet.catalog.situations import Choice, Situation
@@ -32,7 +34,7 @@ def add(subparsers: Any) -> None:
         "tokens such as 200k",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--config", metavar="FILE", help="trivet.toml to read (default: ./trivet.toml if it is there)")
+    takes_config(parser)
     parser.set_defaults(run=run)
 
 

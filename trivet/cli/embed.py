@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from trivet.cli import stdin
+from trivet.cli import stdin, takes_config
 
 
 def add(subparsers: Any) -> None:
@@ -18,7 +18,7 @@ def add(subparsers: Any) -> None:
     parser.add_argument("texts", metavar="TEXT", nargs="*", help="a text; quote it if it has spaces")
     parser.add_argument("-m", "--model", metavar="NAME", help="a model's name, or a path to a GGUF file")
     parser.add_argument("--dimensions", type=int, metavar="N", help="shorter vectors than the model's own")
-    parser.add_argument("--config", metavar="FILE", help="trivet.toml to read (default: ./trivet.toml if it is there)")
+    takes_config(parser)
     parser.set_defaults(run=run, usage=parser.error)
 
 

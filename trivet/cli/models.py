@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from trivet.cli import table
+from trivet.cli import table, takes_config
 from trivet.cli.pull import folder
 
 
@@ -19,7 +19,7 @@ def add(subparsers: Any) -> None:
         "they run, and whether they are here. A pipe gets tab-separated lines.",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--config", metavar="FILE", help="trivet.toml to read (default: ./trivet.toml if it is there)")
+    takes_config(parser)
     parser.set_defaults(run=run)
 
 

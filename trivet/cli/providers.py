@@ -6,6 +6,8 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
+from trivet.cli import takes_config
+
 if TYPE_CHECKING:
     from trivet.runtime import Runtime
 
@@ -25,7 +27,7 @@ def add(subparsers: Any) -> None:
         help="ask each that has its key, or needs none, for its models; exits with 1 where one of trivet.toml fails",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--config", metavar="FILE", help="trivet.toml to read (default: ./trivet.toml if it is there)")
+    takes_config(parser)
     parser.set_defaults(run=run)
 
 

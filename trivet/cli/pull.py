@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trivet.cli import takes_config
+
 if TYPE_CHECKING:
     from trivet.local.staging import Progress
 
@@ -29,7 +31,7 @@ def add(subparsers: Any) -> None:
         "whose digest is recorded; without a name: the defaults",
     )
     parser.add_argument("--quiet", action="store_true", help="print nothing, or one line where something was got")
-    parser.add_argument("--config", metavar="FILE", help="trivet.toml to read (default: ./trivet.toml if it is there)")
+    takes_config(parser)
     parser.set_defaults(run=run)
 
 

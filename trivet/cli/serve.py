@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from trivet.cli import takes_config
+
 if TYPE_CHECKING:
     from trivet.config import Config, Secret, ServerSettings
 
@@ -18,7 +20,7 @@ def add(subparsers: Any) -> None:
     )
     parser.add_argument("--host", metavar="H", help="address to listen on (default: 127.0.0.1)")
     parser.add_argument("--port", metavar="P", type=_port, help="port to listen on; 0 is any free one (default: 8484)")
-    parser.add_argument("--config", metavar="FILE", help="trivet.toml to read (default: ./trivet.toml if it is there)")
+    takes_config(parser)
     parser.add_argument(
         "--key",
         metavar="KEY",
