@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 
 import pytest
 from hypothesis import settings
@@ -17,6 +18,8 @@ settings.load_profile(os.environ.get("TRIVET_TEST_PROFILE", "trivet"))
 
 for variable in [name for name in os.environ if name.endswith("_API_KEY")]:
     del os.environ[variable]  # no test may ask a real provider, on whose machine it ever runs
+
+os.environ["TRIVET_STATE"] = tempfile.mkdtemp(prefix="trivet-tests-")  # and none may write into the user's ledger
 
 __all__ = ["anyio_backend", "llama", "tooled"]
 

@@ -16,7 +16,7 @@ ROOT = Path(trivet.__file__).parent
 # A module imports from its own line and those above it; each name is a module or a folder.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("types", "errors"),
-    ("model", "collect", "fake", "typed", "functions", "strict", "into"),
+    ("model", "database", "collect", "fake", "typed", "functions", "strict", "into"),
     ("wire", "catalog"),
     ("providers", "local", "adapt", "rag", "tools", "evals", "tune", "scaling", "ledger"),
     ("registry", "config"),

@@ -80,10 +80,8 @@ class Wrapper(Model):
         """The request to pass on. Tasks that do not concern the wrapper come back as they are."""
         return request
 
-    async def stream(self, request: Request) -> AsyncGenerator[Event, None]:
-        async with aclosing(self.inner.stream(self.edit(request))) as events:
-            async for event in events:
-                yield event
+    def stream(self, request: Request) -> AsyncGenerator[Event, None]:
+        return self.inner.stream(self.edit(request))  # no generator of its own: each would cost every event a hop
 
     async def close(self) -> None:
         await self.inner.close()

@@ -10,6 +10,7 @@ streams, events of its own that say whether they carry `content`.
 
 from __future__ import annotations
 
+from trivet.types.cost import Cost
 from trivet.types.events import (
     AnyEvent,
     Aside,
@@ -89,6 +90,7 @@ __all__ = [
     "CompleteResponse",
     "Context",
     "Conversation",
+    "Cost",
     "CountTokens",
     "CountTokensResponse",
     "Document",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from trivet.types.messages import Message
 from trivet.types.options import Output, Reasoning, Sampling, Tool, ToolChoice
@@ -16,8 +16,10 @@ class Context(Value, frozen=True, kw_only=True):
     """What wrappers need to know of a request; never rendered to a provider.
 
     `deadline_s` is on the event loop's clock. `session` is the client's word for a conversation. `whole` says that
-    nobody reads the answer before its end, so that a provider may be asked for it in one piece. `headers` are those of
-    the client's that may go on to a provider which knows them, by lower-case name.
+    nobody reads the answer before its end, so that a provider may be asked for it in one piece. `cache` is the client's
+    word on trivet's own cache of answers: `off` wants a fresh answer, `on` takes a cached one even where the request is
+    not deterministic. `headers` are those of the client's that may go on to a provider which knows them, by lower-case
+    name.
     """
 
     id: str | None = None
@@ -26,6 +28,7 @@ class Context(Value, frozen=True, kw_only=True):
     deadline_s: float | None = None
     reservation: str | None = None
     whole: bool = False
+    cache: Literal["off", "on"] | None = None
     headers: Mapping[str, str] = {}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from trivet.types.cost import Cost
 from trivet.types.messages import Message, ToolCall
 from trivet.types.source import Source
 from trivet.types.usage import Usage
@@ -37,13 +38,17 @@ class Attempt(Value, frozen=True, kw_only=True):
 class Response(Value, tag_field="task", frozen=True, kw_only=True):
     """`model` is the name of the model that answered; `id` is the provider's, where it gave one. `notes` say what was
     done differently from what was asked, for people to read; `route` has the attempts in their order, where the name
-    stands for a choice."""
+    stands for a choice. `cost` is that of everything that was asked for it; None where nobody has counted, as where a
+    model is asked without a runtime. `cache` is what trivet's own cache of answers had
+    to say: `hit` is an answer from it; None where it was not asked."""
 
     model: str
     id: str | None = None
     usage: Usage = Usage()
     notes: tuple[str, ...] = ()
     route: tuple[Attempt, ...] = ()
+    cost: Cost | None = None
+    cache: Literal["hit", "stored", "miss"] | None = None
     extra: Extra = {}
     raw: Source | None = None
 

@@ -1,0 +1,100 @@
+"""SQLite files that several processes share: opened, brought to the newest schema, moved aside where damaged."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+from trivet.errors import ConfigError
+
+__all__ = ["DAMAGED", "folder", "move_aside", "opened", "transaction"]
+
+# What SQLite says of a file that is no database, or one no longer (sqlite.org/rescode.html).
+DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def folder() -> Path:
+    """Where trivet keeps what it writes by itself: TRIVET_STATE, else TRIVET_HOME, else the user's data folder."""
+    chosen = os.environ.get("TRIVET_STATE") or os.environ.get("TRIVET_HOME")
+    if chosen:
+        return Path(os.path.abspath(os.path.expanduser(chosen)))
+    import platformdirs
+
+    return platformdirs.user_data_path("trivet", appauthor=False)
+
+
+def opened(
+    path: Path,
+    migrations: Sequence[str],
+    *,
+    busy_s: float = 1.0,
+    synchronous: Literal["NORMAL", "FULL"] = "NORMAL",
+) -> sqlite3.Connection:
+    """A connection, for one thread at a time, to a file that is made where there is none, readable by its owner alone.
+
+    `migrations` are scripts: the n-th leads from version n - 1 to n, and none is ever changed once it has been
+    released. Readers and one writer do not wait for each other (WAL); a writer waits `busy_s` for another. With
+    `NORMAL` a crash of the machine may lose the last transactions, a crash of the process none.
+
+    Raises `sqlite3.Error` (see `DAMAGED`), `OSError` where the file cannot be made, and `ConfigError` for a file of a
+    newer trivet."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    connection = sqlite3.connect(path, timeout=busy_s, isolation_level=None, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute(f"PRAGMA synchronous={synchronous}")
+        _migrate(connection, migrations, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _migrate(connection: sqlite3.Connection, migrations: Sequence[str], path: Path) -> None:
+    if _version(connection) == len(migrations):
+        return
+    with transaction(connection):
+        version = _version(connection)  # by now: another process may have been first
+        if version > len(migrations):
+            raise ConfigError(
+                f"{path} was written by a newer trivet (schema {version}, this one knows {len(migrations)}): "
+                "update trivet, or name another file"
+            )
+        for script in migrations[version:]:
+            for statement in script.split(";\n"):
+                if statement.strip():
+                    connection.execute(statement)
+        connection.execute(f"PRAGMA user_version={len(migrations)}")
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    return version
+
+
+@contextlib.contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """All of it or nothing; other writers wait meanwhile, from its beginning on."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield connection
+    except BaseException:
+        with contextlib.suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def move_aside(path: Path) -> Path:
+    """Gives a damaged file, and what belongs to it, another name, which comes back: nothing is thrown away."""
+    aside = path.with_name(f"{path.name}.damaged-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}")
+    for suffix in ("-wal", "-shm", ""):
+        with contextlib.suppress(FileNotFoundError):
+            os.replace(f"{path}{suffix}", f"{aside}{suffix}")
+    return aside
