@@ -52,8 +52,9 @@ class TrivetError(Exception):
     be asked again, `fallback` whether another target may be asked instead. `raw` is the provider's own error, a
     `trivet.types.Source`, where a client of the same protocol may be told it as it is, and `ending` the event in which
     it told so at the end of its stream; `route` has the attempts (each a
-    `trivet.types.Attempt`) that a route made. `asked` says whether the request got as far as the target. `answers` is
-    the id of the request that the error answers, where a server tells it.
+    `trivet.types.Attempt`) that a route made. `asked` says whether the request got as far as the target, and `sent`
+    whether any of it may have left this machine. `answers` is the id of the request that the error answers, where a
+    server tells it.
     """
 
     status: int = 500
@@ -63,6 +64,7 @@ class TrivetError(Exception):
     ending: object = None
     route: tuple[Any, ...] = ()
     asked: bool = True
+    sent: bool = True
     answers: str | None = None
 
     def __init__(self, message: str, *, status: int | None = None) -> None:
@@ -170,7 +172,16 @@ class TransportError(ProviderError):
 
 
 class BudgetError(TrivetError):
+    """A key has not enough left of a budget or a limit, or nobody can say what the request may cost. `retry_after_s` is
+    how long it takes until that begins anew, None where waiting does not help; `retry` is for what does soon."""
+
     status = 429
+    asked = False
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None, retry: bool = False) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+        self.retry = retry
 
 
 class WeightsError(TrivetError):
