@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from trivet.adapt.several import Several
 from trivet.errors import UnknownModelError
-from trivet.model import Model, Wrapper
+from trivet.model import Model, Wrapper, bottom
 from trivet.server.app import App, app
 from trivet.server.run import bind, run
 from trivet.types import Event, Request
@@ -138,6 +139,8 @@ def _started(command: list[str], env: Mapping[str, str] | None, cwd: str | os.Pa
 class Fakes:
     """The runtime that the server sees: models by name. `asked` are the arguments of its last `model()`."""
 
+    counting = None  # nothing is
+
     def __init__(self, models: Mapping[str, Model]) -> None:
         self.models = dict(models)
         self.asked: dict[str, Any] = {}
@@ -161,7 +164,8 @@ class Fakes:
         if name not in self.models:
             near = difflib.get_close_matches(name, self.models, n=1, cutoff=0)[0]
             raise UnknownModelError(f"No model is named {name!r}. Did you mean {near!r}?", nearest=near)
-        return self.models[name]
+        model = self.models[name]
+        return model if getattr(bottom(model), "takes_prompts", False) else Several(model)
 
     async def close(self) -> None:
         for model in self.models.values():

@@ -7,6 +7,11 @@
     [providers.NAME]        hosts, and accounts at them: `trivet.providers.settings.ProviderSettings`
     [models.NAME]           use = ["names", "in order"], or base = "name" with system = "..."
     [models.NAME.route]     how those names are asked: `trivet.adapt.settings.RouteSettings`
+    [ledger]                what is written down of each request: `trivet.ledger.settings.LedgerSettings`
+    [budgets]               what holds for keys with a budget: `trivet.ledger.settings.BudgetSettings`
+    [prices."NAME"]         prices of one's own, by provider/model: `trivet.ledger.settings.OwnPrice`
+    [cache]                 where answers are kept: `trivet.adapt.cache_settings.CacheSettings`
+    [telemetry]             OpenTelemetry: `trivet.ledger.settings.TelemetrySettings`
 
 A secret may be `env:NAME`: the value of that environment variable. Paths count from the file.
 """
@@ -18,12 +23,14 @@ import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
+from trivet.adapt.cache_settings import CacheSettings
 from trivet.adapt.settings import RouteSettings
 from trivet.errors import ConfigError
+from trivet.ledger.settings import BudgetSettings, LedgerSettings, OwnPrice, TelemetrySettings
 from trivet.local.settings import LocalSettings
 from trivet.providers.settings import ProviderSettings
 from trivet.types import Value, replace
@@ -42,10 +49,11 @@ __all__ = [
 ]
 
 FILE = "trivet.toml"
+TABLES = ("server", "local", "providers", "models", "ledger", "budgets", "prices", "cache", "telemetry")
 
 # Keys of the design that no version has yet: a user who read ahead is told so, and not that they are typos.
-LATER_TABLES = ("auto", "budgets", "evals", "indexes", "keys", "ledger", "mcp", "tools")
-LATER_MODEL_KEYS = ("adapter", "budget", "cache", "choose", "eval", "index", "retry", "tools")
+LATER_TABLES = ("auto", "evals", "indexes", "mcp", "tools")
+LATER_MODEL_KEYS = ("adapter", "choose", "eval", "index", "tools")
 
 
 class Secret(str):
@@ -90,12 +98,15 @@ class ServerSettings(Value, frozen=True, kw_only=True):
 class ModelSettings(Value, frozen=True, kw_only=True):
     """A name for a model. `use` are names in order of preference: one is an alias (and may be a string), several are
     asked as `route` says. `base` is the one name that the rest of the table adapts: `system` is put in front of every
-    conversation."""
+    conversation. `prompt_cache` says whether break points and keys for the providers' prompt caches are placed;
+    `cache` that answers are kept and given again: those to deterministic requests, or to all."""
 
     use: tuple[str, ...] | str = ()
     base: str | None = None
     system: str | None = None
     route: RouteSettings | None = None
+    prompt_cache: bool = True
+    cache: Literal["deterministic", "all"] | bool = False
 
     def __post_init__(self) -> None:
         if self.use and self.base:
@@ -137,6 +148,11 @@ class Config(Value, frozen=True, kw_only=True):
     local: LocalSettings = LocalSettings()
     providers: Mapping[str, ProviderSettings] = {}
     models: Mapping[str, ModelSettings] = {}
+    ledger: LedgerSettings = LedgerSettings()
+    budgets: BudgetSettings = BudgetSettings()
+    prices: Mapping[str, OwnPrice] = {}
+    cache: CacheSettings = CacheSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
     path: Path | None = None
 
     def __post_init__(self) -> None:
@@ -167,13 +183,18 @@ def load(path: str | os.PathLike[str]) -> Config:
     """Reads a configuration file. Raises ConfigError, which names the file, the table and the key."""
     path = Path(path).expanduser()
     tables = _read(path)
-    _known(tables, ("server", "local", "providers", "models"), str(path), "table", LATER_TABLES)
+    _known(tables, TABLES, str(path), "table", LATER_TABLES)
     at = _Place(path)
     config = Config(
         server=_server(tables.get("server", {}), at.table("server")),
         local=_local(tables.get("local", {}), at.table("local")),
         providers={n: _provider(n, t, at.table(f"providers.{n}")) for n, t in at.tables(tables, "providers")},
         models={n: _model(t, at.table(f"models.{n}")) for n, t in at.tables(tables, "models")},
+        ledger=_with_file(tables.get("ledger", {}), LedgerSettings, at.table("ledger")),
+        budgets=_with_file(tables.get("budgets", {}), BudgetSettings, at.table("budgets")),
+        prices={n: _price(t, at.table(f"prices.{n}")) for n, t in at.tables(tables, "prices")},
+        cache=_with_file(tables.get("cache", {}), CacheSettings, at.table("cache")),
+        telemetry=_settings(tables.get("telemetry", {}), TelemetrySettings, at.table("telemetry")),
         path=path,
     )
     models = {n: _with_paths(m, config.models, at) for n, m in config.models.items()}
@@ -216,6 +237,7 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 # --- reading, table by table -------------------------------------------------------------------------------
 
 T = TypeVar("T", bound=Value)
+F = TypeVar("F", LedgerSettings, BudgetSettings, CacheSettings)
 
 
 class _Place:
@@ -276,6 +298,19 @@ def _local(table: Any, at: _Place) -> LocalSettings:
     settings = _settings(table, LocalSettings, at)
     given = {key: getattr(settings, key) for key in ("home", "draft", "chat_template")}
     return replace(settings, **{key: at.file(value) for key, value in given.items() if value is not None})
+
+
+def _with_file(table: Any, kind: type[F], at: _Place) -> F:
+    """A table whose `path` is a file."""
+    settings = _settings(table, kind, at)
+    return settings if settings.path is None else replace(settings, path=at.file(settings.path))
+
+
+def _price(table: Any, at: _Place) -> OwnPrice:
+    """Numbers in TOML are binary fractions: each is taken as it is written, so that 0.1 is a tenth."""
+    if isinstance(table, dict):
+        table = {name: str(value) if type(value) in (int, float) else value for name, value in table.items()}
+    return _settings(table, OwnPrice, at)
 
 
 def _provider(name: str, table: Any, at: _Place) -> ProviderSettings:

@@ -20,8 +20,9 @@ from trivet import registry, situations
 from trivet.adapt.prompt import Prompt
 from trivet.catalog import names as well_known
 from trivet.config import Config, ProviderSettings, checked, find, is_path, load, nearest
+from trivet.counting import Counting
 from trivet.errors import ConfigError, RequestError, TrivetError, UnknownModelError
-from trivet.model import Model, Provider
+from trivet.model import Model, Provider, bottom
 from trivet.types import Event, Request, Response, task_name
 
 __all__ = ["Runtime"]
@@ -35,7 +36,9 @@ class Runtime:
 
     def __init__(self, config: Config | None = None) -> None:
         self.config = checked(config)
-        self._models: dict[str, Model] = {}
+        self._models: dict[str, Model] = {}  # as they stand on each other
+        self._named: dict[str, Model] = {}  # … and as they are asked from outside, which is counted
+        self.counting = Counting(self.config)
         self._providers: dict[str, Provider] = {}
         self._found: tuple[str, ...] = ()
         self._inherited: list[str] = []
@@ -72,6 +75,19 @@ class Runtime:
             raise TrivetError("The runtime is closed. Make another one.", status=503)
         if name is None:
             name = self._default(task)
+        inner = self.inner(name, paths=paths)
+        named = self._named.get(name)
+        if named is None:
+            from trivet.adapt.several import Several  # which brings asyncio
+
+            if len(self._named) >= MOST:
+                self._named.clear()
+            prompts = inner if getattr(bottom(inner), "takes_prompts", False) else Several(inner)
+            named = self._named[name] = self.counting.named(prompts, name)
+        return named
+
+    def inner(self, name: str, *, paths: bool = True) -> Model:
+        """The model of this name as others stand on it. Raises as `model` does."""
         if is_path(name) and name not in self.config.models:
             if not paths:
                 raise self._unknown(name)
@@ -143,16 +159,22 @@ class Runtime:
             if mine == its:
                 self._providers[name] = old._providers.pop(name)
                 self._inherited.append(name)
+        if self.counting.same(old.counting):
+            self.counting, old.counting = old.counting, self.counting
 
     def give_back(self, old: Runtime) -> None:
         """What was inherited goes back: nothing has become of this runtime."""
+        if self.counting.config is not self.config:
+            self.counting, old.counting = old.counting, self.counting
         old._providers.update({name: self._providers.pop(name) for name in self._inherited})
 
     async def close(self) -> None:
         """Closes every model. Closing twice is fine."""
         self._closed = True
         self._models.clear()
+        self._named.clear()
         async with AsyncExitStack() as stack:
+            stack.push_async_callback(self.counting.close)  # last: what is closed may still have something to count
             while self._providers:
                 stack.push_async_callback(self._providers.popitem()[1].close)
 
@@ -181,7 +203,7 @@ class Runtime:
         if is_path(name):
             local: Any = self.provider("local")  # the one provider whose models have paths
             model: Model = local.at(name)
-            return model
+            return self.counting.asked(model)
         head, slash, rest = name.partition("/")
         if slash and head == "auto":
             return situations.Auto(self, situations.situation(rest))
@@ -189,7 +211,7 @@ class Runtime:
         if provider is None:
             return self._well_known(name)
         try:
-            return provider.model(rest)
+            return self.counting.asked(provider.model(rest))
         except UnknownModelError:
             raise self._unknown(name) from None
 
@@ -200,7 +222,7 @@ class Runtime:
         hosts = self._hosts()
         at = [f"{provider}/{name}" for provider in well_known.candidates(name, hosts)]
         if len(at) == 1:
-            return self.model(at[0], paths=False)
+            return self.inner(at[0], paths=False)
         if at:
             raise RequestError(
                 f"{name!r} is the name of a model at several providers. Say which: {', '.join(at)}; "
@@ -224,7 +246,7 @@ class Runtime:
         settings = self.config.models[name]
         where = self.config.where(f"models.{name}")
         try:
-            inners = [self.model(each) for each in settings.names]
+            inners = [self.inner(each) for each in settings.names]
         except RequestError as error:
             raise ConfigError(f"{where} {'base' if settings.base else 'use'}: {error}") from None
         if settings.routes is not None:
@@ -232,10 +254,12 @@ class Runtime:
 
             try:
                 abouts, prices = situations.informed(inners)
-                return routed(name, inners, settings.routes, abouts=abouts, prices_usd=prices)
+                made = routed(name, inners, settings.routes, abouts=abouts, prices_usd=prices)
             except ConfigError as error:
                 raise ConfigError(f"{where} use: {error}") from None
-        return Prompt(inners[0], settings.system) if settings.system else inners[0]
+        else:
+            made = Prompt(inners[0], settings.system) if settings.system else inners[0]
+        return self.counting.configured(made, name, settings)
 
     def _made(self, name: str) -> Provider | None:
         settings = self.config.providers.get(name)

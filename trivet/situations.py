@@ -181,7 +181,7 @@ def _model(runtime: Runtime, name: str) -> Model:
     head, _, rest = name.partition("/")
     provider = runtime.provider(head)
     assert provider is not None  # it has listed the name
-    return provider.model(rest)
+    return runtime.counting.asked(provider.model(rest))
 
 
 def _hosted(runtime: Runtime, *, keys: bool) -> Iterator[Candidate]:

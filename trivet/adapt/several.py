@@ -20,15 +20,11 @@ class Several(Wrapper):
 
     Raises `UnsupportedError` for a prompt of token ids, which only a host of the protocol knows how to read."""
 
-    async def stream(self, request: Request) -> AsyncGenerator[Event, None]:
+    def stream(self, request: Request) -> AsyncGenerator[Event, None]:
         prompts = request.extra.get("prompt") if isinstance(request, Complete) else None
         if isinstance(request, Complete) and prompts is not None:
-            events = _side_by_side(self, _each(request, prompts, self.about.name))
-        else:
-            events = super().stream(request)
-        async with aclosing(events):
-            async for event in events:
-                yield event
+            return _side_by_side(self, request, prompts)
+        return self.inner.stream(request)
 
 
 def _each(request: Complete, prompts: Any, name: str) -> list[Complete]:
@@ -42,8 +38,9 @@ def _each(request: Complete, prompts: Any, name: str) -> list[Complete]:
     return [replace(request, prompt=prompt, extra=extra) for prompt in prompts]
 
 
-async def _side_by_side(model: Several, requests: list[Complete]) -> AsyncGenerator[Event, None]:
+async def _side_by_side(model: Several, request: Complete, prompts: Any) -> AsyncGenerator[Event, None]:
     """Their events as they come, and one `Done`. The first error ends them all."""
+    requests = _each(request, prompts, model.about.name)
     told: asyncio.Queue[tuple[int, Event | Exception]] = asyncio.Queue(AT_ONCE)
     waiting = iter(enumerate(requests))
     workers = [asyncio.ensure_future(_work(model, waiting, told)) for _ in requests[:AT_ONCE]]

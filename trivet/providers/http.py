@@ -185,7 +185,9 @@ class Http:
             text = "it does not answer in HTTP/1.1: is the address right?"
         else:
             text = f"{otherwise}; ask again"
-        return TransportError(f"{self.name}: {_origin(url)}: {text}", provider=self.name)
+        failure = TransportError(f"{self.name}: {_origin(url)}: {text}", provider=self.name)
+        failure.sent = not isinstance(error, aiohttp.ConnectionTimeoutError | aiohttp.ClientConnectorError)
+        return failure
 
     def _open(self) -> aiohttp.ClientSession:
         import ssl

@@ -12,19 +12,18 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeGuard
 
 import msgspec
 
 from trivet import wire
-from trivet.adapt.several import Several
 from trivet.errors import OverloadedError, RequestError, TrivetError
 from trivet.model import Model, bottom, ended
-from trivet.server import listings, told
+from trivet.server import counted, listings, told
 from trivet.server.ahead import Ahead
 from trivet.server.exchange import ClientLeft, Exchange, Receive, Scope, Send
 from trivet.server.security import Keys, check_json, check_origin
-from trivet.types import Attempt, Complete, Context, Done, Event, Request, Source, Start, replace, task_name
+from trivet.types import Attempt, Context, Done, Event, Request, Source, Start, replace, task_name
 from trivet.wire import (
     Incoming,
     anthropic,
@@ -44,6 +43,7 @@ from trivet.wire.json_array import JsonArray
 from trivet.wire.words import client_words
 
 if TYPE_CHECKING:
+    from trivet.counting import Counting
     from trivet.runtime import Runtime
 
 __all__ = ["App", "app"]
@@ -78,12 +78,14 @@ GEMINI: dict[str, Wire] = {
     "embedContent": gemini_embed,
     "batchEmbedContents": gemini_embed,
 }
-FORWARDED = (b"anthropic-beta", b"anthropic-version")
+FORWARDED = (b"anthropic-beta", b"anthropic-version", b"traceparent", b"tracestate")
 SESSION = b"x-trivet-session"  # a client's own word for a conversation
+CACHE = b"x-trivet-cache"  # … and on trivet's own cache of answers: off, or on
 ERRORS = {"openai": openai_errors.error, "anthropic": anthropic.error, "gemini": gemini.error}
 GEMINI_PATHS = tuple(f"{BETA}/{{id}}:{method}" for method in GEMINI)
 HEALTH, MODELS, RELOAD = "/health", "/v1/models", "/trivet/reload"
-GET = (HEALTH, MODELS, f"{MODELS}/{{id}}", BETA, f"{BETA}/{{id}}")
+LIVE, READY, METRICS, REQUESTS = "/health/live", "/health/ready", "/metrics", "/trivet/requests"
+GET = (HEALTH, LIVE, READY, MODELS, f"{MODELS}/{{id}}", BETA, f"{BETA}/{{id}}", METRICS, f"{REQUESTS}/{{id}}")
 
 
 def app(
@@ -97,7 +99,8 @@ def app(
     """An ASGI application in front of `runtime`, which whoever made it closes.
 
     `loopback` says that it is bound to a loopback address. `access_log` gets each request that is over."""
-    return App(runtime, Keys(keys), int(max_body_mb * 1e6), loopback, access_log)
+    stored = None if runtime.counting is None else runtime.counting.keys
+    return App(runtime, Keys(keys, stored), int(max_body_mb * 1e6), loopback, access_log)
 
 
 class App:
@@ -196,7 +199,7 @@ class App:
     async def _route(self, exchange: Exchange) -> None:
         check_origin(exchange.headers, loopback=self._loopback)
         path, protocol = exchange.path, _protocol(exchange)
-        if path == HEALTH:
+        if path in (HEALTH, LIVE, READY):
             _want(exchange, "GET", "HEAD")
             return await self._health(exchange)
         exchange.key = self._keys.check(exchange.headers, exchange.query)
@@ -213,6 +216,12 @@ class App:
         elif (prefix := next((p for p in (MODELS, BETA) if path == p or path.startswith(p + "/")), None)) is not None:
             _want(exchange, "GET", "HEAD")
             await self._models(exchange, path[len(prefix) + 1 :].removeprefix("models/"))
+        elif path == METRICS:
+            _want(exchange, "GET", "HEAD")
+            await counted.metrics(exchange, self._counting())
+        elif path.startswith(REQUESTS + "/"):
+            _want(exchange, "GET", "HEAD")
+            await counted.request(exchange, self._counting(), path[len(REQUESTS) + 1 :])
         else:
             routes = ", ".join([f"GET {p}" for p in GET] + [f"POST {p}" for p in (*POST, *GEMINI_PATHS)])
             raise RequestError(f"there is no route {path}. There are: {routes}", status=404)
@@ -227,12 +236,11 @@ class App:
             id=exchange.id,
             key=exchange.key,
             session=None if session is None else session.decode("latin-1"),
+            cache=_cache(exchange),
             headers=_forwarded(exchange),
         )
         request = replace(incoming.request, context=context)
         model = self.runtime.model(request.model, paths=False, task=task_name(request))
-        if isinstance(request, Complete) and not getattr(bottom(model), "takes_prompts", False):
-            model = Several(model)
         if incoming.stream:
             exchange.ending = renderer.failure
             exchange.array = JsonArray() if _is_array(protocol) else None
@@ -243,8 +251,9 @@ class App:
                 response = await model.call(request)
             raw = response.raw if _same(response.raw, protocol) else None
             body = renderer.whole(response) if raw is None else raw.body
-            exchange.route = response.route or _alone(exchange, model)
-            await exchange.respond(200, body, [*told.route(exchange.route), *told.notes(response.notes)])
+            exchange.route, exchange.cost = response.route or _alone(exchange, model), response.cost
+            headers = [*told.route(exchange.route), *told.notes(response.notes), *told.counted(response)]
+            await exchange.respond(200, body, headers)
 
     async def _reload(self, exchange: Exchange) -> None:
         """For those who are on this machine: it reads a file of theirs."""
@@ -260,12 +269,24 @@ class App:
             self.runtime.model(name, paths=False)  # raises where there is none
             body = one(name)
         else:
-            body = all_of_them(self.runtime.names())
+            body = all_of_them(self._allowed(exchange.key))
         await exchange.respond(200, msgspec.json.encode(body))
+
+    def _allowed(self, key: str | None) -> tuple[str, ...]:
+        """The names that this key may ask for."""
+        names, counting = self.runtime.names(), self.runtime.counting
+        found = None if counting is None or key is None else counting.keys.get(key)
+        return names if found is None else tuple(name for name in names if found.allows(name))
+
+    def _counting(self) -> Counting:
+        if self.runtime.counting is None or not self.runtime.counting.enabled:
+            raise RequestError("nothing is counted here: [ledger] has enabled = false", status=404)
+        return self.runtime.counting
 
     async def _health(self, exchange: Exchange) -> None:
         """For everybody whether it is alive, and for those who may ask also what there is. 503 only while draining:
-        before that, requests are taken, and wait for what is not loaded yet."""
+        before that, requests are taken, and wait for what is not loaded yet. Those who want to know one thing alone
+        have /health/live, and /health/ready, which is 503 until requests need not wait any more."""
         details: dict[str, Any] = {}
         try:
             self._keys.check(exchange.headers, exchange.query)
@@ -275,8 +296,10 @@ class App:
             if self.state == "degraded":
                 await self.warm()  # the weights may be here by now; reading them is not for strangers to ask
             details = {"problem": self.problem, "in_flight": self.in_flight - 1, **listings.details(self.runtime)}
-        body = {"status": self.state, "live": True, "ready": self.state == "ready", **details}
-        await exchange.respond(503 if self.state == "draining" else 200, msgspec.json.encode(body))
+        ready = self.state == "ready"
+        body = {"status": self.state, "live": True, "ready": ready, **details}
+        well = {LIVE: True, READY: ready}.get(exchange.path, self.state != "draining")
+        await exchange.respond(200 if well else 503, msgspec.json.encode(body))
 
     async def _fail(self, exchange: Exchange, error: TrivetError) -> None:
         """An error as a status where that is still to be sent, else as the end of the stream; after that, nothing."""
@@ -323,9 +346,9 @@ async def _stream(exchange: Exchange, protocol: Wire, renderer: wire.Renderer, m
                 note(event)
             if isinstance(event, Start):
                 exchange.route = event.route or _alone(exchange, model)
-                exchange.also = [*told.route(exchange.route), *told.notes(event.notes)]
+                exchange.also = [*told.route(exchange.route), *told.notes(event.notes), *told.cache(event.cache)]
             if isinstance(event, Done):
-                exchange.route = event.response.route or _alone(exchange, model)
+                exchange.route, exchange.cost = event.response.route or _alone(exchange, model), event.response.cost
                 return await exchange.write(held + chunk, more=False)
             if exchange.status is None and not event.content:
                 held += chunk
@@ -369,6 +392,17 @@ def _forwarded(exchange: Exchange) -> dict[str, str]:
             if name in FORWARDED:
                 found.setdefault(name.decode(), []).append(value.decode("latin-1"))
     return {name: ",".join(values) for name, values in found.items()}
+
+
+def _cache(exchange: Exchange) -> Literal["off", "on"] | None:
+    """The client's word on cached answers: HTTP's own (RFC 9111), or ours."""
+    word = exchange.headers.get(CACHE)
+    if word is not None:
+        if word not in (b"off", b"on"):
+            raise RequestError(f"{CACHE.decode()} is {word.decode('latin-1')!r}: say off or on, or leave it out")
+        return "off" if word == b"off" else "on"
+    control = exchange.headers.get(b"cache-control")
+    return "off" if control is not None and (b"no-cache" in control or b"no-store" in control) else None
 
 
 def _protocol(exchange: Exchange) -> Wire | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from trivet.errors import RequestError, TrivetError
 from trivet.server.security import is_loopback
-from trivet.types import Attempt
+from trivet.types import Attempt, Cost
 from trivet.wire import json_array
 from trivet.wire.ids import fresh_id
 
@@ -61,6 +61,7 @@ class Exchange:
         self.also: Headers = ()  # of the answer, beside the usual ones
         self.ending: Callable[[TrivetError], bytes] = lambda error: b""
         self.route: tuple[Attempt, ...] = ()  # what came of whom was asked, as far as it is known
+        self.cost: Cost | None = None
         self.key: str | None = None  # the name of the key that it came with
         self.began = time.monotonic()
         self._receive, self._send = receive, send
@@ -120,10 +121,12 @@ class Exchange:
         self._watch = asyncio.get_running_loop().call_later(WATCHED_AFTER_S, self._begin_watch)
         return b"".join(chunks)
 
-    async def respond(self, status: int, body: bytes, headers: Headers = ()) -> None:
-        """A whole answer, of JSON."""
+    async def respond(
+        self, status: int, body: bytes, headers: Headers = (), *, content_type: bytes = b"application/json"
+    ) -> None:
+        """A whole answer."""
         length = str(len(body)).encode()
-        await self._begin(status, (b"content-type", b"application/json"), (b"content-length", length), *headers)
+        await self._begin(status, (b"content-type", content_type), (b"content-length", length), *headers)
         await self._finish(body)
 
     async def write(self, chunk: bytes, *, more: bool = True) -> None:

@@ -71,4 +71,6 @@ def slots(runtime: Runtime) -> dict[str, Any]:
 
 def details(runtime: Runtime) -> dict[str, Any]:
     """What only those may know who may ask."""
-    return {"version": trivet.__version__, "models": list(runtime.names()), "slots": slots(runtime)}
+    counting = runtime.counting
+    counted = {} if counting is None else {"counting": counting.problems() or "well"}
+    return {"version": trivet.__version__, "models": list(runtime.names()), "slots": slots(runtime), **counted}

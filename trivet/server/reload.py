@@ -38,10 +38,11 @@ class Reload:
         was."""
         async with self._one:
             config, settings = await asyncio.to_thread(self._read)
-            check_open(self._settings.host, settings.keys)  # the socket stays where it is
-            keys, new, old = Keys(settings.keys), Runtime(config), self._application.runtime
+            new, old = Runtime(config), self._application.runtime
             new.inherit(old)
+            keys = Keys(settings.keys, new.counting.keys)
             try:
+                check_open(self._settings.host, keys)  # the socket stays where it is
                 problems = new.problems()
                 if problems:
                     raise ConfigError("; ".join(map(str, problems.values())), status=400)

@@ -27,7 +27,7 @@ from trivet.server import found
 from trivet.server.app import App, app
 from trivet.server.exchange import Exchange
 from trivet.server.reload import Read, Reload
-from trivet.server.security import check_open, is_loopback
+from trivet.server.security import Keys, check_open, is_loopback
 from trivet.server.told import LogFormat, line
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def serve(
 
     Raises `ConfigError` for an address that it cannot have, and for one that others can reach but that has no key."""
     loopback = is_loopback(settings.host)
-    check_open(settings.host, settings.keys)
+    check_open(settings.host, Keys(settings.keys, runtime.counting.keys))
     access_log = None if log is None else partial(_log, log)
     application = app(
         runtime, keys=settings.keys, max_body_mb=settings.max_body_mb, loopback=loopback, access_log=access_log

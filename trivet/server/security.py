@@ -12,6 +12,7 @@ import hmac
 import ipaddress
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from typing import Protocol
 from urllib.parse import parse_qs, urlsplit
 
 from trivet.errors import ConfigError, RequestError
@@ -21,27 +22,46 @@ __all__ = ["Keys", "check_json", "check_open", "check_origin", "is_loopback"]
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
-class Keys:
-    """The keys that open the server, kept as SHA-256 digests. Without any, everybody may come in."""
+class Found(Protocol):
+    name: str
 
-    def __init__(self, keys: Sequence[str]) -> None:
+
+class Store(Protocol):
+    """Keys in a file (`trivet.ledger.keys.Keys`)."""
+
+    @property
+    def closed(self) -> bool: ...
+    def find(self, secret: bytes) -> Found | None: ...
+
+
+class Keys:
+    """The keys that open the server: those of its settings, kept as SHA-256 digests, and those in `store`, which others
+    add to and revoke while it runs (`trivet keys`). Without any, everybody may come in."""
+
+    def __init__(self, keys: Sequence[str], store: Store | None = None) -> None:
+        self._store = store
         for n, key in enumerate(keys, 1):
             if not key.strip():
                 raise ConfigError(f"key {n} of the server is empty: give it a value, or leave it out")
         self._digests = [hashlib.sha256(key.encode()).digest() for key in keys]
 
-    def __len__(self) -> int:
-        return len(self._digests)
+    @property
+    def closed(self) -> bool:
+        """Whether a key is needed."""
+        return bool(self._digests) or (self._store is not None and self._store.closed)
 
     def check(self, headers: Mapping[bytes, bytes], query: str = "") -> str | None:
-        """The name of the client's key, `key-1` being the first; None where no key is needed.
+        """The name of the client's key, `key-1` being the first of the settings; None where no key is needed.
 
-        Raises `RequestError` 401 for a wrong key and for none."""
-        if not self._digests:
+        Raises `RequestError` 401 for a wrong key and for none, and 503 where nobody can tell."""
+        if not self.closed:
             return None
         name = None
         sent = _sent(headers, query)
         for given in sent:
+            stored = None if self._store is None else self._store.find(given)
+            if stored is not None:
+                return stored.name
             digest = hashlib.sha256(given).digest()
             for n, known in enumerate(self._digests, 1):  # all of them: the time taken says nothing
                 if hmac.compare_digest(digest, known):
@@ -86,12 +106,13 @@ def check_json(headers: Mapping[bytes, bytes]) -> None:
         raise RequestError(f"content-type is {kind!r}: send JSON, and say `content-type: application/json`", status=415)
 
 
-def check_open(host: str, keys: Sequence[str]) -> None:
+def check_open(host: str, keys: Keys) -> None:
     """Raises `ConfigError` for an address that others can reach, where nobody needs a key."""
-    if not is_loopback(host) and not keys:
+    if not is_loopback(host) and not keys.closed:
         raise ConfigError(
             f"others can reach {host}, so it takes a key: pass --key env:NAME with the key in that variable, "
-            'or write keys = ["env:NAME"] under [server] in trivet.toml; without one, listen on 127.0.0.1'
+            'or write keys = ["env:NAME"] under [server] in trivet.toml, or add one with `trivet keys add`; without '
+            "one, listen on 127.0.0.1"
         )
 
 

@@ -10,11 +10,11 @@ from typing import Literal
 
 import msgspec
 
-from trivet.errors import ProviderError, RequestError, TrivetError
+from trivet.errors import RequestError, TrivetError
 from trivet.server.exchange import Exchange
-from trivet.types import Attempt
+from trivet.types import Attempt, Cost, Response
 
-__all__ = ["LogFormat", "WrongMethod", "line", "notes", "of_error", "route"]
+__all__ = ["LogFormat", "WrongMethod", "cache", "counted", "line", "notes", "of_error", "route"]
 
 LogFormat = Literal["text", "json"]
 Header = tuple[bytes, bytes]
@@ -46,6 +46,22 @@ def route(attempts: Sequence[Attempt]) -> list[Header]:
     return headers
 
 
+def counted(response: Response) -> list[Header]:
+    """What it cost in USD, `unknown` where nobody knows, and whether it came from trivet's own cache. A stream's head
+    is sent before its cost is known: GET /trivet/requests/ID has it."""
+    return [*cost(response.cost), *cache(response.cache)]
+
+
+def cost(cost: Cost | None) -> list[Header]:
+    if cost is None:
+        return []
+    return [(b"x-trivet-cost", b"unknown" if cost.usd is None else f"{cost.usd:f}".encode())]
+
+
+def cache(state: str | None) -> list[Header]:
+    return [(b"x-trivet-cache", b"hit")] if state == "hit" else []
+
+
 def said(attempt: Attempt) -> str:
     """`openai/gpt-5.5 failed after 0.312 s: …`"""
     took = "" if attempt.took_s is None else f" after {attempt.took_s:.3f} s"
@@ -65,8 +81,9 @@ def of_error(error: TrivetError) -> list[Header]:
         headers.append((b"allow", ", ".join(error.methods).encode()))
     if error.status in (408, 409, 429) or error.status >= 500:
         headers.append((b"x-should-retry", b"true" if error.retry else b"false"))
-    if isinstance(error, ProviderError) and error.retry_after_s is not None:
-        headers.append((b"retry-after", b"%d" % math.ceil(error.retry_after_s)))  # HTTP has whole seconds
+    wait_s = getattr(error, "retry_after_s", None)
+    if wait_s is not None:
+        headers.append((b"retry-after", b"%d" % math.ceil(wait_s)))  # HTTP has whole seconds
     return headers
 
 
@@ -83,6 +100,7 @@ def line(exchange: Exchange, format: LogFormat) -> str:
             "status": status,
             "took_ms": took_ms,
             "key": exchange.key,
+            "cost_usd": None if exchange.cost is None or exchange.cost.usd is None else f"{exchange.cost.usd:f}",
             "route": exchange.route,
         }
         return msgspec.json.encode(fields).decode()

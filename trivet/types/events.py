@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from trivet.types.messages import Citation, Part
 from trivet.types.responses import AnyResponse, Attempt, TokenLogprob
@@ -23,12 +23,13 @@ class Event(Value, tag_field="event", frozen=True, kw_only=True):
 
 
 class Start(Event, tag="start", frozen=True, kw_only=True):
-    """The first event: who answers. `notes` and `route` are the response's, as far as they are known by now."""
+    """The first event: who answers. `notes`, `route` and `cache` are the response's, as far as they are known."""
 
     model: str
     id: str | None = None
     notes: tuple[str, ...] = ()
     route: tuple[Attempt, ...] = ()
+    cache: Literal["hit"] | None = None
 
 
 class Aside(Event, tag="aside", frozen=True, kw_only=True):

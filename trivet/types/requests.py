@@ -16,7 +16,8 @@ class Context(Value, frozen=True, kw_only=True):
     """What wrappers need to know of a request; never rendered to a provider.
 
     `deadline_s` is on the event loop's clock. `session` is the client's word for a conversation. `whole` says that
-    nobody reads the answer before its end, so that a provider may be asked for it in one piece. `cache` is the client's
+    nobody reads the answer before its end, so that a provider may be asked for it in one piece. `prompt_cache` says
+    whether the provider's prompt cache is to be used as well as it can. `cache` is the client's
     word on trivet's own cache of answers: `off` wants a fresh answer, `on` takes a cached one even where the request is
     not deterministic. `headers` are those of the client's that may go on to a provider which knows them, by lower-case
     name.
@@ -28,6 +29,7 @@ class Context(Value, frozen=True, kw_only=True):
     deadline_s: float | None = None
     reservation: str | None = None
     whole: bool = False
+    prompt_cache: bool = True
     cache: Literal["off", "on"] | None = None
     headers: Mapping[str, str] = {}
 

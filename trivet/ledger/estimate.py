@@ -1,0 +1,99 @@
+"""How many tokens a request has: at most, for what must not be overrun, and about, for what nobody has told."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from trivet.types import Conversation, Media, Part, Request, Text, Thinking, ToolResult, to_json
+
+__all__ = ["Size", "input_tokens", "most_output_tokens", "output_tokens", "size"]
+
+# A token stands for at least one byte of UTF-8 in every tokenizer that falls back on bytes, as those of all hosts do.
+# What templates put around a message, a tool, and a whole request with tools (Anthropic's own prompt for them has up to
+# 804 tokens: docs.claude.com, "Tool use", pricing), generously:
+_MESSAGE, _TOOL, _REQUEST, _WITH_TOOLS = 32, 64, 64, 1024
+# Of English prose and of code four bytes are about one token, and so is a letter of Korean or Chinese, of three bytes.
+_BYTES_OF_A_TOKEN = 4
+
+
+class Size(NamedTuple):
+    """`bytes` of text, and what stands around it in tokens; `media` is how many images, audio and documents."""
+
+    bytes: int
+    around: int
+    media: int
+
+    def most_tokens(self, media_tokens: int) -> int:
+        return self.bytes + self.around + self.media * media_tokens
+
+    def about_tokens(self, media_tokens: int) -> int:
+        return -(-self.bytes // _BYTES_OF_A_TOKEN) + self.around // 8 + self.media * media_tokens
+
+
+def size(request: Request) -> Size:
+    if isinstance(request, Conversation):
+        return _conversation(request)
+    texts: tuple[str, ...] = getattr(request, "texts", ())
+    texts += tuple(t for name in ("prompt", "suffix") if isinstance(t := getattr(request, name, None), str))
+    length = sum(map(_bytes, texts))
+    prompts = request.extra.get("prompt")
+    if prompts is not None:  # several, or token ids
+        length += len(to_json(request))
+    return Size(length, _REQUEST, 0)
+
+
+def input_tokens(request: Request) -> int:
+    """About how many tokens its prompt has. Media count as 1,000 each."""
+    return size(request).about_tokens(1000)
+
+
+def output_tokens(length: int) -> int:
+    """About how many tokens so many characters of an answer are."""
+    return -(-length // _BYTES_OF_A_TOKEN)
+
+
+def most_output_tokens(request: Request) -> int | None:
+    """What the request bounds its output by, all choices together; None where it does not."""
+    sampling = getattr(request, "sampling", None)
+    if sampling is None:
+        return 0
+    prompts = request.extra.get("prompt")
+    several = len(prompts) if isinstance(prompts, list) else 1
+    return None if sampling.max_tokens is None else sampling.max_tokens * sampling.n * several
+
+
+def _conversation(request: Conversation) -> Size:
+    length, media = 0, 0
+    for message in request.messages:
+        for part in message.content:
+            if type(part) is Text:
+                length += _bytes(part.text)
+            else:
+                more, of_media = _part(part)
+                length, media = length + more, media + of_media
+    around = _REQUEST + _MESSAGE * len(request.messages)
+    if request.tools:
+        length += sum(len(to_json(tool)) for tool in request.tools)
+        around += _WITH_TOOLS + _TOOL * len(request.tools)
+    if request.output is not None:
+        length += len(to_json(request.output))
+    return Size(length, around, media)
+
+
+def _part(part: Part) -> tuple[int, int]:
+    """Bytes of text, and media. A document that is a text counts as one."""
+    if isinstance(part, Media):
+        is_text = part.data is not None and (part.media_type or "").startswith("text/")
+        return (len(part.data or b""), 0) if is_text else (0, 1)
+    if isinstance(part, ToolResult):
+        found = [_part(inner) for inner in part.content]
+        return len(part.call_id) + sum(b for b, _ in found), sum(m for _, m in found)
+    if isinstance(part, Text):
+        return _bytes(part.text), 0
+    if isinstance(part, Thinking):
+        return _bytes(part.text) + len(part.signature or "") + len(part.redacted or ""), 0
+    return len(to_json(part)), 0
+
+
+def _bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))

@@ -1,0 +1,124 @@
+"""A provider's model with its prices: each time it is asked is an attempt, reserved before and priced after."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+from trivet.errors import BudgetError, TrivetError
+from trivet.ledger.account import FREE, Account, Book, Tried
+from trivet.ledger.estimate import most_output_tokens, size
+from trivet.ledger.settings import BudgetSettings
+from trivet.ledger.units import own_tools, service_tier, units
+from trivet.model import Model, Wrapper, ended
+from trivet.types import Cost, CountTokens, Done, Event, Request, Response, Usage, UsageUpdate, replace
+
+if TYPE_CHECKING:
+    from trivet.ledger.prices import Prices
+
+__all__ = ["Priced"]
+
+
+class Priced(Wrapper):
+    """Tells the account of the request (`request.context.id`) of each attempt, and each answer its cost.
+
+    Where the client's key has a budget, an attempt holds beforehand what it can cost at most: the prompt at a token for
+    each byte, the output at what the request bounds it by, else at `max_tokens` of the settings, which is then sent.
+    Raises `BudgetError` where that is more than is left, where the price is not known, and for charges without a
+    bound."""
+
+    def __init__(
+        self, inner: Model, book: Book, prices: Prices, settings: BudgetSettings | None = None, *, free: bool = False
+    ) -> None:
+        super().__init__(inner)
+        self.book, self.prices, self.settings, self.free = book, prices, settings or BudgetSettings(), free
+        self.name = inner.about.name
+
+    async def stream(self, request: Request) -> AsyncGenerator[Event, None]:
+        tried, account = Tried(self, request), self.book.open.get(request.context.id)
+        try:
+            if account is not None:
+                account.attempts.append(tried)
+                if account.limited:
+                    request = await self._reserved(account, tried, request)
+            async with aclosing(self.inner.stream(request)) as events:
+                async for event in events:
+                    if event.content:
+                        tried.content(event)
+                    elif type(event) is UsageUpdate:
+                        tried.usage = event.usage
+                    elif type(event) is Done:
+                        tried.answered(event.response)
+                        yield replace(event, response=replace(event.response, cost=tried.cost))
+                        return
+                    yield event
+            raise ended(self.name)
+        except TrivetError as error:
+            tried.failed(error)
+            raise
+        finally:
+            if tried.took_s is None:
+                tried.left()
+
+    def cost(self, request: Request, response: Response) -> Cost:
+        """Of a whole answer."""
+        if isinstance(request, CountTokens):
+            return Cost(usd=FREE, source="counting is free")
+        counted, uncounted = units(request, response)
+        if uncounted is not None and not self.free:
+            return Cost(unknown=f"{self.name}: what {uncounted} cost is not told with the answer")
+        return self.prices.cost(response.usage, service_tier=service_tier(request, response), units=counted)
+
+    def estimate(self, request: Request, usage: Usage) -> Cost:
+        """Of an answer that was cut, at what was generated."""
+        if isinstance(request, CountTokens):
+            return Cost(usd=FREE, source="counting is free")
+        counted = {"audio_input_tokens": 0, "audio_output_tokens": 0, "web_searches": 0}
+        return self.prices.cost(usage, service_tier=service_tier(request, None), estimate=True, units=counted)
+
+    async def _reserved(self, account: Account, tried: Tried, request: Request) -> Request:
+        """The request as it goes on, with what it may cost held for it."""
+        if isinstance(request, CountTokens):
+            return request
+        request = self._bounded(request)
+        most = self._most(account, request)
+        tried.request = request
+        await account.reserve(most)
+        tried.used = most
+        return request
+
+    def _bounded(self, request: Request) -> Request:
+        """With a bound on its output, where it has none of its own."""
+        sampling: Any = getattr(request, "sampling", None)
+        if sampling is None or sampling.max_tokens is not None:
+            return request
+        thinks = getattr(getattr(request, "reasoning", None), "budget_tokens", None) or 0
+        bound = replace(sampling, max_tokens=self.settings.max_tokens + thinks)
+        return replace(request, sampling=bound)
+
+    def _most(self, account: Account, request: Request) -> Mapping[str, Any]:
+        prompt, output = size(request), most_output_tokens(request) or 0
+        media = self.settings.media_tokens
+        tokens = prompt.about_tokens(media) + output
+        if self.free or not account.has_limit("usd"):
+            return {"usd": FREE, "tokens": tokens}
+        if not self.settings.allow_unbounded and (tool := own_tools(request)) is not None:
+            raise _refused(
+                f"{self.name}: {tool} is a tool of the provider's own, whose charges have no bound, and the key "
+                f"{account.request.context.key!r} has a budget. Leave it out, or set allow_unbounded = true under "
+                "[budgets]"
+            )
+        usd = self.prices.most(prompt.most_tokens(media), output, service_tier=service_tier(request, None))
+        if usd is None:
+            raise _refused(
+                f"the price of {self.name} is not known, and the key {account.request.context.key!r} has a budget. "
+                f'Give it one: input and output, in USD for a million tokens, under [prices."{self.name}"]'
+            )
+        return {"usd": usd, "tokens": tokens}
+
+
+def _refused(message: str) -> BudgetError:
+    error = BudgetError(message)
+    error.asked = False
+    return error
