@@ -9,6 +9,7 @@ from trivet.adapt.breaker import Breaker
 from trivet.adapt.build import routed
 from trivet.adapt.effort import DefaultEffort
 from trivet.adapt.prompt import Prompt
+from trivet.adapt.prompt_cache import PromptCache
 from trivet.adapt.retry import Retry
 from trivet.adapt.route import Route, Target
 from trivet.adapt.settings import RouteSettings
@@ -25,6 +26,7 @@ WRAPPERS: dict[str, Callable[[Model], Model]] = {
     "several": Several,
     "effort": lambda inner: DefaultEffort(inner, "high"),
     "two prompts": lambda inner: Prompt(Prompt(inner, "inner"), "outer"),
+    "prompt cache": lambda inner: PromptCache(inner, "anthropic", "claude-opus-5-5"),
     "retry": lambda inner: Retry(inner, patience_s=0),
     "breaker": Breaker,
     "timeouts": lambda inner: Timeouts(inner, first_content_s=60, gap_s=60, total_s=60),

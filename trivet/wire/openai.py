@@ -8,10 +8,11 @@ from typing import Any
 import msgspec
 
 from trivet.errors import RequestError, UnsupportedError
-from trivet.types import CacheMark, FinishReason, Sampling, Tool, ToolChoice, Usage
+from trivet.types import CacheMark, Chat, FinishReason, Request, Sampling, Tool, ToolChoice, Usage
 from trivet.wire import Target
 from trivet.wire.fields import Fields, drop_defaults
 from trivet.wire.sampling import bounded
+from trivet.wire.source import differing
 
 # A refusal in the middle of an answer (a provider's filter) is what OpenAI calls `content_filter`.
 FINISH_REASONS: Mapping[FinishReason, str] = {
@@ -44,6 +45,13 @@ def read_stream(body: Fields) -> tuple[bool, bool]:
     if left := options.rest():
         body.left["stream_options"] = left
     return stream, usage
+
+
+def hinted(own: Mapping[str, msgspec.Raw], after: Request, before: Request) -> dict[str, msgspec.Raw] | None:
+    """The cache key that a wrapper has added; None where it has changed anything else."""
+    if not isinstance(after, Chat) or after.cache_key is None or differing(after, before) != {"cache_key"}:
+        return None
+    return {"prompt_cache_key": msgspec.Raw(msgspec.json.encode(after.cache_key))}
 
 
 def write_streaming(target: Target, options: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -43,7 +43,10 @@ def body(request: Request, target: Target, wire: Back) -> bytes:
     own: _Object = msgspec.json.decode(source.body, type=_Object)
     if fields(request) != before:  # which looks first whether they are the same objects
         old = replace(request, **dict(zip(_names(type(request)), before, strict=True)))
-        own, changed = _changed(request, old, own, target, wire)
+        hinted = getattr(wire, "hinted", None)
+        changed = None if hinted is None else hinted(own, request, old)
+        if changed is None:
+            own, changed = _changed(request, old, own, target, wire)
         own = own | changed
     for name, value in wire.told(own, target).items():
         if value is msgspec.UNSET:
@@ -96,6 +99,12 @@ def _items(own: msgspec.Raw | None) -> list[msgspec.Raw] | None:
         return None if own is None else msgspec.json.decode(own, type=list[msgspec.Raw])
     except msgspec.ValidationError:
         return None
+
+
+def differing(after: Request, before: Request) -> set[str]:
+    """The names of the fields that are not the same."""
+    pairs = ((name, getattr(after, name), getattr(before, name)) for name in _names(type(after)))
+    return {name for name, new, old in pairs if new is not old and new != old}
 
 
 def _names(kind: type[Request]) -> tuple[str, ...]:

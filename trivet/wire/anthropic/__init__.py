@@ -8,10 +8,11 @@ from trivet.wire.anthropic import errors
 from trivet.wire.anthropic.answer_in import Reader
 from trivet.wire.anthropic.answer_out import Renderer
 from trivet.wire.anthropic.errors import error
+from trivet.wire.anthropic.marks_out import hinted
 from trivet.wire.anthropic.request_in import PROTOCOL, parse
 from trivet.wire.anthropic.request_out import told, write
 
-__all__ = ["PROTOCOL", "Reader", "Renderer", "error", "parse", "read_error", "told", "write"]
+__all__ = ["PROTOCOL", "Reader", "Renderer", "error", "hinted", "parse", "read_error", "told", "write"]
 
 
 def read_error(status: int, headers: Mapping[str, str], body: bytes, target: Target) -> TrivetError:

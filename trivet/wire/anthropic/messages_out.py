@@ -141,7 +141,7 @@ def _block(part: Part, path: str, words: Words) -> Json:
     if isinstance(part, Opaque):
         if part.provider != PROVIDER:
             raise refuse(path, f"a block of {part.provider}'s own can only be sent back to {part.provider}")
-        return dict(part.raw)
+        return {**part.raw, **cache_control(part.cache)}
     if isinstance(part, Thinking):
         return _thinking(part, path, words)
     if isinstance(part, Text):

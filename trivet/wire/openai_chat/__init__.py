@@ -4,6 +4,7 @@ from functools import partial
 
 from trivet.strict import obstacle
 from trivet.wire import openai_errors
+from trivet.wire.openai import hinted
 from trivet.wire.openai_chat.answer_in import Reader
 from trivet.wire.openai_chat.answer_out import Renderer
 from trivet.wire.openai_chat.messages_out import reordered
@@ -17,6 +18,7 @@ __all__ = [
     "Reader",
     "Renderer",
     "error",
+    "hinted",
     "obstacle",
     "parse",
     "read_error",

@@ -44,8 +44,12 @@ class Terms(SharedTerms):
         super().__init__(request, target)
         self.quirks = target.quirks
         self.cache_quirk = self.quirks.get("cache", "breakpoint" if target.family == PROVIDER else None)
-        if self.own and request.source is not None:  # as its client writes its marks
-            self.cache_quirk = "cache_control" if b'"cache_control"' in request.source.body else "breakpoint"
+        if self.own and request.source is not None:  # as its client writes its marks; where it has none, as the host
+            written = request.source.body
+            if b'"cache_control"' in written:
+                self.cache_quirk = "cache_control"
+            elif self.cache_quirk != "cache_control" or b'"prompt_cache_breakpoint"' in written:
+                self.cache_quirk = "breakpoint"
         self.controls = self.cache_quirk == "cache_control"
         self._refused = () if self.own else tuple(target.quirks.get("no", ()))
 

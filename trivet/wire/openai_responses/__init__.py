@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from trivet.errors import TrivetError
 from trivet.strict import obstacle
 from trivet.wire import Target, openai_errors
+from trivet.wire.openai import hinted
 from trivet.wire.openai_errors import error
 from trivet.wire.openai_responses.answer_in import Reader
 from trivet.wire.openai_responses.answer_out import Renderer
@@ -17,6 +18,7 @@ __all__ = [
     "Reader",
     "Renderer",
     "error",
+    "hinted",
     "obstacle",
     "parse",
     "read_error",
