@@ -14,6 +14,7 @@ from decimal import Decimal
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Literal
 
+from trivet.ledger.labels import OTHER, Names
 from trivet.ledger.rows import Row
 from trivet.types import Request, Response, Usage
 
@@ -23,9 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Metrics"]
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("trivet.ledger")
 
-OTHER = "other"  # the label of what has none of its own: names that nobody has configured, and all beyond the cap
 # Bounds in seconds. Below 0.1 are embedded models, and answers from trivet's own cache.
 FIRST_CONTENT_S = (0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 30.0, 60.0)
 TOTAL_S = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 7.5, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0)
@@ -129,10 +129,9 @@ class Metrics:
     """
 
     def __init__(self, *, known: Callable[[str], bool] = lambda name: False, max_label_sets: int = 1_000) -> None:
-        self._known = known
+        self._names = Names(known, max_label_sets)
         self._most = max_label_sets
         self._lock = threading.Lock()
-        self._names: set[str] = set()
         self._counts: dict[_Labels, _Counts] = {}
         self._took: dict[tuple[str, str, str, str], _Histogram] = {}
         self._first: dict[tuple[str, str, str], _Histogram] = {}
@@ -161,7 +160,8 @@ class Metrics:
 
     def _counts_of(self, labels: _Labels, *, answered: bool) -> _Counts:
         asked, model, task, outcome, key = labels
-        labels = (self._name(asked, answered), model and self._name(model, answered), task, outcome, key)
+        name = self._names.label
+        labels = (name(asked, answered=answered), model and name(model, answered=answered), task, outcome, key)
         if labels not in self._counts and len(self._counts) >= self._most:
             labels = (OTHER, OTHER, task, outcome, OTHER)
         if labels not in self._counts:
@@ -172,18 +172,11 @@ class Metrics:
         return self._counts[labels]
 
     def _attempt_of(self, model: str, outcome: str, error: str) -> tuple[str, str, str]:
-        labels = (self._name(model, outcome == "answered"), outcome, error)
+        labels = (self._names.label(model, answered=outcome == "answered"), outcome, error)
         if labels not in self._attempts and len(self._attempts) >= self._most:
             labels = (OTHER, outcome, error)
         self._attempts.setdefault(labels, 0)
         return labels
-
-    def _name(self, name: str, answered: bool) -> str:
-        if name not in self._names:
-            if len(self._names) >= self._most or not (answered or self._known(name)):
-                return OTHER
-            self._names.add(name)
-        return name
 
     def render(self, accept: bytes = b"") -> tuple[bytes, bytes]:
         """A content type and a body, in the format that an `Accept` header asks for: OpenMetrics, or Prometheus's
