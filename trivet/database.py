@@ -44,10 +44,13 @@ def opened(
     Raises `sqlite3.Error` (see `DAMAGED`), `OSError` where the file cannot be made, and `ConfigError` for a file of a
     newer trivet."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    with contextlib.suppress(FileExistsError):
+        # Never opened by hand once it is there: closing it would end the locks of this process's other connections.
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     connection = sqlite3.connect(path, timeout=busy_s, isolation_level=None, check_same_thread=False)
     try:
-        connection.execute("PRAGMA journal_mode=WAL")
+        _refuse_newer(connection, migrations, path)
+        _write_ahead(connection, busy_s)
         connection.execute(f"PRAGMA synchronous={synchronous}")
         _migrate(connection, migrations, path)
     except BaseException:
@@ -60,17 +63,35 @@ def _migrate(connection: sqlite3.Connection, migrations: Sequence[str], path: Pa
     if _version(connection) == len(migrations):
         return
     with transaction(connection):
-        version = _version(connection)  # by now: another process may have been first
-        if version > len(migrations):
-            raise ConfigError(
-                f"{path} was written by a newer trivet (schema {version}, this one knows {len(migrations)}): "
-                "update trivet, or name another file"
-            )
+        version = _refuse_newer(connection, migrations, path)  # by now: another process may have been first
         for script in migrations[version:]:
             for statement in script.split(";\n"):
                 if statement.strip():
                     connection.execute(statement)
         connection.execute(f"PRAGMA user_version={len(migrations)}")
+
+
+def _refuse_newer(connection: sqlite3.Connection, migrations: Sequence[str], path: Path) -> int:
+    version = _version(connection)
+    if version > len(migrations):
+        raise ConfigError(
+            f"{path} was written by a newer trivet (schema {version}, this one knows {len(migrations)}): "
+            "update trivet, or name another file"
+        )
+    return version
+
+
+def _write_ahead(connection: sqlite3.Connection, busy_s: float) -> None:
+    """To WAL. SQLite does not wait where two processes do that at once for a new file, so this does."""
+    until = time.monotonic() + busy_s
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as e:
+            if e.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= until:
+                raise
+        time.sleep(0.005)
 
 
 def _version(connection: sqlite3.Connection) -> int:
