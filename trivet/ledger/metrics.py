@@ -190,7 +190,7 @@ class Metrics:
             self._registry.register(self)
         try:
             encode, content_type = choose_encoder(accept.decode("latin-1"))
-        except ValueError:  # a version that is none
+        except (ValueError, TypeError):  # a version that is none: the library compares letters with numbers
             encode, content_type = choose_encoder("")
         return content_type.encode(), encode(self._registry)
 
