@@ -149,8 +149,8 @@ class Keys:
             there = connection.execute("SELECT revoked FROM keys WHERE name = ?", (name,)).fetchone()
             if there is not None and there[0] is None:
                 raise ConfigError(
-                    f"There is a key {name!r} already. Take another name; or give it other limits by `trivet keys change "
-                    f"{name}`, or a new secret by `trivet keys revoke {name}` first."
+                    f"There is a key {name!r} already. Take another name; or give it other limits by `trivet keys "
+                    f"change {name}`, or a new secret by `trivet keys revoke {name}` first."
                 )
             connection.execute("DELETE FROM keys WHERE name = ?", (name,))
             connection.execute(
@@ -272,6 +272,8 @@ def trouble(path: Path, error: Exception) -> str:
         return f"{path} cannot grow, its disk is full: make room"
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM) or isinstance(error, OSError):
         return f"{path} cannot be opened for writing ({error}): give trivet the right to, or name another file"
+    if code == sqlite3.SQLITE_IOERR:
+        return f"{path} cannot be written or read ({error}): see whether its disk is full, or fails"
     if isinstance(error, ConfigError):
         return error.message
     return f"{path} cannot be used ({type(error).__name__}: {error})"
