@@ -194,7 +194,7 @@ class Budgets:
     def __init__(
         self, keys: Keys, settings: BudgetSettings, *, clock: Callable[[], float] = time.time, busy_s: float = 1.0
     ) -> None:
-        self._keys = keys
+        self.keys = keys
         self._settings = settings
         self._clock = clock
         self._file = Shared(keys.path, busy_s=busy_s)
@@ -211,7 +211,7 @@ class Budgets:
     async def reserve(self, name: str | None, amounts: Amounts) -> Reservation:
         """Reserves of each limit of the key, or of none. Raises BudgetError 429, and TrivetError 503 where the file
         cannot be used and the settings deny what cannot be counted."""
-        key = self._keys.get(name)
+        key = self.keys.get(name)
         if key is None or not key.limits:
             return _UNLIMITED
         account = self._accounts.get(key.name)
@@ -327,7 +327,7 @@ class Budgets:
         accounts, self._to_send = list(self._to_send.values()), {}
         orders = []
         for account in accounts:
-            account.renew(self._keys.get(account.key.name) or account.key, self._clock())
+            account.renew(self.keys.get(account.key.name) or account.key, self._clock())
             orders.append(account.send())
         if loop.time() < self._paused_until:
             self._failed(accounts)
