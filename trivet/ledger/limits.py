@@ -17,7 +17,7 @@ from typing import Literal, get_args
 from trivet.errors import ConfigError
 from trivet.types import Value
 
-__all__ = ["MOST", "Limit", "Period", "Unit", "amount", "counted", "told"]
+__all__ = ["MOST", "Limit", "Period", "Unit", "amount", "counted", "plain", "told"]
 
 Unit = Literal["usd", "requests", "tokens"]
 Period = Literal["minute", "hour", "day", "week", "month", "ever"]
@@ -83,7 +83,7 @@ class Limit(Value, frozen=True, kw_only=True):
     def __str__(self) -> str:
         """What `of` reads."""
         if self.unit == "usd":
-            return f"{_plain(self.amount)}usd/{self.per}"
+            return f"{plain(self.amount)}usd/{self.per}"
         number = int(self.amount)
         text = f"{number // 1000}k" if number and number % 1000 == 0 else str(number)
         return f"{text} {self.unit}/{self.per}"
@@ -131,10 +131,10 @@ def amount(unit: str, whole: int) -> Decimal:
 
 def told(unit: str, whole: int) -> str:
     """`1.25 USD`, `1,000 tokens`."""
-    return f"{_plain(amount(unit, whole))} USD" if unit == "usd" else f"{whole:,} {unit}"
+    return f"{plain(amount(unit, whole))} USD" if unit == "usd" else f"{whole:,} {unit}"
 
 
-def _plain(number: Decimal) -> str:
+def plain(number: Decimal) -> str:
     """Without an exponent, and without zeros that say nothing."""
     text = f"{number:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
