@@ -127,12 +127,12 @@ def placed(request: Conversation, tokens: int) -> Conversation:
     while start < len(messages) and messages[start].role in _PROMPTS:
         for n, part in enumerate(messages[start].content):
             length.part(part)
-            if isinstance(part, Text) and part.text:
+            if isinstance(part, Text) and part.text.strip():
                 prompt = start, n
         start += 1
     marks = [prompt] if prompt is not None and length.enough else []
-    if _goes_on(request):
-        marks += _turns(messages, start, length, free - len(marks))
+    if (first := _goes_on(request, start)) is not None:
+        marks += _turns(messages, start, first, length, free - len(marks))
     if tools is None and not marks:
         return request
     told = list(messages)
@@ -148,7 +148,7 @@ def asked(request: Conversation) -> bool:
     extra = request.extra
     if extra and ("cache_control" in extra or _explicit(extra.get("prompt_cache_options"))):
         return True
-    if extra and any(isinstance(t, Mapping) and "cache_control" in t for t in extra.get("tools", ())):
+    if extra and any(isinstance(t, Mapping) and "cache_control" in t for t in extra.get("tools") or ()):
         return True
     for tool in request.tools:
         if tool.cache is not None:
@@ -191,22 +191,23 @@ def _tools(tools: tuple[Tool, ...], length: Length) -> tuple[Tool, ...] | None:
     return None
 
 
-def _goes_on(request: Conversation) -> bool:
-    """Whether there is likely to be a next request that begins with this one."""
+def _goes_on(request: Conversation, start: int) -> int | None:
+    """The first message whose turn is likely to be followed by another; None where there is none. `start` is the
+    message after the system prompt."""
     choice = request.tool_choice
-    may_call = choice is None or choice.mode in ("auto", "required")
-    if may_call and (request.tools or "tools" in request.extra):
-        return True
-    return any(m.role == "assistant" for m in request.messages)
+    if (request.tools or "tools" in request.extra) and (choice is None or choice.mode in ("auto", "required")):
+        return start
+    return next((i for i, m in enumerate(request.messages) if m.role == "assistant"), None)
 
 
-def _turns(messages: Sequence[Message], start: int, length: Length, most: int) -> list[tuple[int, int]]:
-    """The ends of the user's last turns, as places of parts. A turn is all that stands between two of the model's."""
-    first = start
-    while first < len(messages) and not length.enough:
-        for part in messages[first].content:
+def _turns(messages: Sequence[Message], start: int, first: int, length: Length, most: int) -> list[tuple[int, int]]:
+    """The ends of the user's last turns from message `first` on, as places of parts. A turn is all that stands between
+    two of the model's."""
+    while start < len(messages) and not length.enough:
+        for part in messages[start].content:
             length.part(part)
-        first += not length.enough
+        start += not length.enough
+    first = max(first, start)
     found: list[tuple[int, int]] = []
     new = True
     for i in range(len(messages) - 1, first - 1, -1):
