@@ -10,6 +10,7 @@ from pathlib import Path
 
 import trivet
 from benchmarks import cancel, speed
+from benchmarks.counted import counted
 from benchmarks.gateway import gateway
 from benchmarks.machine import machine
 from benchmarks.memory import memory
@@ -26,11 +27,12 @@ from trivet.local.settings import LocalSettings
 
 RESULTS = Path(__file__).with_name("results.md")
 MODEL = "smollm2"
-SUBJECTS = ("start-up", "gateway", "routing", "decode", "prefill", "at-once", "cancel", "memory")
+SUBJECTS = ("start-up", "gateway", "routing", "counted", "decode", "prefill", "at-once", "cancel", "memory")
 WITHOUT_MODEL: dict[str, Callable[[], list[Row]]] = {
     "start-up": start_up,
     "gateway": gateway,
     "routing": routing,
+    "counted": counted,
 }
 
 

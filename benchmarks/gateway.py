@@ -75,12 +75,18 @@ http {{
 LUA = """
 wrk.method = "POST"
 wrk.headers["content-type"] = "application/json"
+wrk.headers["authorization"] = "Bearer {key}"
 wrk.body = [==[{body}]==]
 done = function(summary, latency, requests)
     local e = summary.errors
-    io.write(string.format('\\n{{"p50": %f, "requests": %d, "us": %d, "failed": %d}}\\n', latency:percentile(50),
-        summary.requests, summary.duration, e.connect + e.read + e.write + e.status + e.timeout))
+    io.write(string.format('\\n{{"p50": %f, "p99": %f, "requests": %d, "us": %d, "failed": %d}}\\n',
+        latency:percentile(50), latency:percentile(99), summary.requests, summary.duration,
+        e.connect + e.read + e.write + e.status + e.timeout))
 end
+"""
+# From 0 to twice the mean, so that the connections do not march in step.
+PAUSE = """
+function delay() return math.random() * 2 * %f end
 """
 
 
@@ -89,12 +95,19 @@ class Side(NamedTuple):
 
     url: str
     body: Mapping[str, object]
+    key: str = "none"
+
+
+class Running(NamedTuple):
+    url: str
+    pid: int
 
 
 class Asked(NamedTuple):
-    """What wrk found: the median in ms, and answers in a second."""
+    """What wrk found: the median and the 99th percentile in ms, and answers in a second."""
 
     median_ms: float
+    p99_ms: float
     rate: float
 
 
@@ -162,15 +175,16 @@ def _runs(folder: Path, side: Side, connections: int, figure: Callable[[Asked], 
     return lambda: figure(wrk(folder, side, connections))
 
 
-def wrk(folder: Path, side: Side, connections: int) -> Asked:
+def wrk(folder: Path, side: Side, connections: int, *, pause_ms: float = 0, seconds: int = SECONDS) -> Asked:
+    """`pause_ms` is what each connection waits in the mean between an answer and its next request."""
     script = folder / "ask.lua"
-    script.write_text(LUA.format(body=json.dumps(side.body)))
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{SECONDS}s", "--timeout", "60s", "-s", str(script), side.url]
+    script.write_text(LUA.format(body=json.dumps(side.body), key=side.key) + (PAUSE % pause_ms if pause_ms else ""))
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "60s", "-s", str(script), side.url]
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     found = json.loads(output.strip().splitlines()[-1])
     if found["failed"] or not found["requests"]:
         raise RuntimeError(f"{side.url}: {found['failed']} of {found['requests']} requests failed")
-    return Asked(found["p50"] / 1000, found["requests"] * 1e6 / found["us"])
+    return Asked(found["p50"] / 1000, found["p99"] / 1000, found["requests"] * 1e6 / found["us"])
 
 
 @contextlib.contextmanager
@@ -178,13 +192,14 @@ def started(folder: Path) -> Iterator[tuple[dict[str, Side], dict[str, Side]]]:
     """Everything running: the sides for whole answers, and for streams."""
     with contextlib.ExitStack() as stack:
         upstream = stack.enter_context(nginx(folder))
-        drip = stack.enter_context(process("-m", "benchmarks.drip"))
+        drip = stack.enter_context(process("-m", "benchmarks.drip")).url
         (folder / "trivet.toml").write_text(
             f'[providers.up]\nkind = "openai-compatible"\nbase_url = "{upstream}/v1"\n'
             f'[providers.drip]\nkind = "openai-compatible"\nbase_url = "{drip}/v1"\n'
             f"[models.up]\n{ROUTE.format(name='up')}[models.drip]\n{ROUTE.format(name='drip')}"
+            "[ledger]\nenabled = false\n"
         )
-        trivet = stack.enter_context(process("-m", "trivet", "serve", "--port", "0", cwd=folder))
+        trivet = stack.enter_context(process("-m", "trivet", "serve", "--port", "0", cwd=folder)).url
         chat, messages = f"{trivet}/v1/chat/completions", f"{trivet}/v1/messages"
         whole = {"upstream": Side(f"{upstream}/v1/chat/completions", CHAT)}
         streams = {}
@@ -192,33 +207,39 @@ def started(folder: Path) -> Iterator[tuple[dict[str, Side], dict[str, Side]]]:
         for client in CLIENTS:
             for sides, above, more in ((whole, upstream, {}), (streams, drip, streamed)):
                 name = "bare" if client == CLIENTS[0] else f"bare, {client}"
-                bare = stack.enter_context(process("-m", "benchmarks.passthrough", above, client))
+                bare = stack.enter_context(process("-m", "benchmarks.passthrough", above, client)).url
                 sides[name] = Side(f"{bare}/v1/chat/completions", {"model": "m", **CHAT, **more})
         for sides, model, more in ((whole, "up/m", {}), (streams, "drip/m", streamed)):
             sides["same protocol"] = Side(chat, {"model": model, **CHAT, **more})
             sides["translated"] = Side(messages, {"model": model, **MESSAGES, **more})
             sides["same protocol, routed"] = Side(chat, {"model": model.removesuffix("/m"), **CHAT, **more})
         for side in [*whole.values(), *streams.values()]:
-            asked = Request(side.url, json.dumps(side.body).encode(), {"content-type": "application/json"})
-            with urlopen(asked, timeout=60) as answer:  # so that all is loaded; raises for what is no answer
-                answer.read()
+            once(side)
         yield whole, streams
 
 
+def once(side: Side) -> None:
+    """One request, so that all is loaded. Raises for what is no answer."""
+    headers = {"content-type": "application/json", "authorization": f"Bearer {side.key}"}
+    with urlopen(Request(side.url, json.dumps(side.body).encode(), headers), timeout=60) as answer:
+        answer.read()
+
+
 @contextlib.contextmanager
-def process(*arguments: str, cwd: Path | None = None) -> Iterator[str]:
-    """A Python process, and the address on which it says that it listens."""
+def process(
+    *arguments: str, cwd: Path | None = None, env: Mapping[str, str] | None = None, command: str = sys.executable
+) -> Iterator[Running]:
+    """A process, of Python as a rule, and the address on which it says that it listens."""
     here = str(Path(__file__).parent.parent)
     kept = {name: value for name, value in os.environ.items() if not name.upper().endswith(("_KEY", "_PROXY"))}
-    with subprocess.Popen(
-        [sys.executable, *arguments], cwd=cwd, env={**kept, "PYTHONPATH": here}, stdout=subprocess.PIPE, text=True
-    ) as running:
+    env = {**kept, "PYTHONPATH": here, **(env or {})}
+    with subprocess.Popen([command, *arguments], cwd=cwd, env=env, stdout=subprocess.PIPE, text=True) as running:
         try:
             assert running.stdout is not None
             found = next((m for line in running.stdout if (m := re.search(r"listening on (http://\S+)", line))), None)
             if found is None:
                 raise RuntimeError(f"{' '.join(arguments)} ended before it listened")
-            yield found[1]
+            yield Running(found[1], running.pid)
         finally:
             running.terminate()
 

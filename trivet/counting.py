@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from trivet.model import Model, bottom
 
 if TYPE_CHECKING:
-    from trivet.adapt.cache import CacheStore
+    from trivet.adapt.cache_store import CacheStore
     from trivet.config import Config, ModelSettings
     from trivet.ledger.account import Book
     from trivet.ledger.budgets import Budgets
@@ -28,17 +28,21 @@ TABLES = ("ledger", "budgets", "prices", "cache", "telemetry")
 
 class Counting:
     """Made once for a configuration; each part is made when it is first needed. `enabled` says whether anything is
-    counted at all."""
+    counted at all, `serving` that this is a server's, which has metrics and heeds OpenTelemetry's variables."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
         self.enabled = config.ledger.enabled
+        self.serving = False
 
     @functools.cached_property
     def book(self) -> Book:
         from trivet.ledger.account import Book
 
-        observers: list[Any] = [lambda row, request, response: self.store.add(row), self.metrics.observe]
+        add = self.store.add
+        observers: list[Any] = [lambda row, request, response: add(row)]
+        if self.serving:
+            observers.append(self.metrics.observe)
         if self.spans is not None:
             observers.append(self.spans.observe)
         return Book(self.budgets, observers)
@@ -71,13 +75,19 @@ class Counting:
     def metrics(self) -> Metrics:
         from trivet.ledger.metrics import Metrics
 
-        return Metrics()
+        metrics, store = Metrics(known=self._known), self.store
+        metrics.watch("trivet_ledger_waiting_rows", "Rows that are not written yet.", lambda: store.waiting)
+        metrics.watch("trivet_ledger_dropped_rows", "Rows that were lost.", lambda: store.dropped, "counter")
+        for part in ("ledger", "keys", "budgets", "cache"):
+            what = f"Whether the file of the {part} cannot be used."
+            metrics.watch(f"trivet_{part}_problem", what, functools.partial(self._has_problem, part))
+        return metrics
 
     @functools.cached_property
     def spans(self) -> Spans | None:
-        from trivet.ledger.spans import spans
+        from trivet.ledger.exporters import spans
 
-        return spans(self.config.telemetry)
+        return spans(self.config.telemetry, known=self._known, serving=self.serving)
 
     @functools.cached_property
     def cache(self) -> CacheStore:
@@ -85,6 +95,12 @@ class Counting:
 
         settings = self.config.cache
         return CacheStore(cache_path(self.config), max_mb=settings.max_mb, max_age_s=settings.max_age_s)
+
+    def _known(self, name: str) -> bool:
+        return name in self.config.models
+
+    def _has_problem(self, part: str) -> bool:
+        return part in self.problems()
 
     def named(self, model: Model, name: str) -> Model:
         """The model as it is asked by its name, from outside."""

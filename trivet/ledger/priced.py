@@ -10,7 +10,7 @@ from trivet.errors import BudgetError, TrivetError
 from trivet.ledger.account import FREE, Account, Book, Tried
 from trivet.ledger.estimate import most_output_tokens, size
 from trivet.ledger.settings import BudgetSettings
-from trivet.ledger.units import own_tools, service_tier, units
+from trivet.ledger.units import TEXT, inference_geo, own_tools, service_tier, units
 from trivet.model import Model, Wrapper, ended
 from trivet.types import Cost, CountTokens, Done, Event, Request, Response, Usage, UsageUpdate, replace
 
@@ -68,14 +68,18 @@ class Priced(Wrapper):
         counted, uncounted = units(request, response)
         if uncounted is not None and not self.free:
             return Cost(unknown=f"{self.name}: what {uncounted} cost is not told with the answer")
-        return self.prices.cost(response.usage, service_tier=service_tier(request, response), units=counted)
+        return self.prices.cost(
+            response.usage,
+            service_tier=service_tier(request, response),
+            inference_geo=inference_geo(response),
+            units=counted,
+        )
 
     def estimate(self, request: Request, usage: Usage) -> Cost:
         """Of an answer that was cut, at what was generated."""
         if isinstance(request, CountTokens):
             return Cost(usd=FREE, source="counting is free")
-        counted = {"audio_input_tokens": 0, "audio_output_tokens": 0, "web_searches": 0}
-        return self.prices.cost(usage, service_tier=service_tier(request, None), estimate=True, units=counted)
+        return self.prices.cost(usage, service_tier=service_tier(request, None), estimate=True, units=TEXT)
 
     async def _reserved(self, account: Account, tried: Tried, request: Request) -> Request:
         """The request as it goes on, with what it may cost held for it."""

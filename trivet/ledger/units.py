@@ -1,28 +1,56 @@
-"""What a price may also depend on, beside tokens: the tier that answered, and a provider's own tools."""
+"""What a price may also depend on, beside tokens: the tier that answered, media, and a provider's own tools."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from trivet.types import Audio, ChatResponse, Conversation, Opaque, Part, Request, Response, ToolResult
+from trivet.ledger.prices import TEXT_ANSWER, TEXT_PROMPT
+from trivet.types import (
+    Audio,
+    ChatResponse,
+    Conversation,
+    Document,
+    Image,
+    Opaque,
+    Part,
+    Request,
+    Response,
+    Text,
+    ToolResult,
+)
 
-__all__ = ["own_tools", "service_tier", "units"]
+__all__ = ["TEXT", "inference_geo", "own_tools", "service_tier", "units"]
 
+TEXT: Mapping[str, int | None] = {**TEXT_PROMPT, **TEXT_ANSWER}  # as nearly all requests and answers are
 _USUAL = {"standard", "default", "auto", "standard_only", ""}
 # What is left of these fields when our own tools are taken out lets the provider run tools of its own.
 _FIELDS = ("tools", "web_search_options", "plugins", "mcp_servers", "search_parameters", "container")
+_KINDS: Mapping[type[Part], str] = {Audio: "audio", Image: "image", Document: "document"}
+# Parts of a prompt that only the provider can read (a file by its id) may be anything.
+_OF_KIND = {
+    "audio": ("input_audio_tokens", "input_audio_seconds", "audio_seconds"),
+    "image": ("input_image_tokens", "input_pixels"),
+    "document": ("input_document_pages", "input_annotated_document_pages"),
+    "opaque": ("input_video_tokens",),
+}
 
 
 def service_tier(request: Request, response: Response | None) -> str | None:
     """The tier that answered, by the answer; where that does not tell, the one asked for. None is the usual one."""
     told: Any = getattr(request, "service_tier", None)
     if response is not None and response.extra:
-        extra = response.extra
-        beyond = extra.get("anthropic_usage")
+        beyond = response.extra.get("anthropic_usage")
         by_use = beyond.get("service_tier") if isinstance(beyond, Mapping) else None
-        told = extra.get("service_tier") or by_use or told
+        told = response.extra.get("service_tier") or by_use or told
     return None if not isinstance(told, str) or told.lower() in _USUAL else told.lower()
+
+
+def inference_geo(response: Response) -> str | None:
+    """Where Anthropic has answered, which it may charge more for."""
+    beyond = response.extra.get("anthropic_usage") if response.extra else None
+    told = beyond.get("inference_geo") if isinstance(beyond, Mapping) else None
+    return told if isinstance(told, str) else None
 
 
 def own_tools(request: Request) -> str | None:
@@ -32,33 +60,49 @@ def own_tools(request: Request) -> str | None:
     return next((name for name in _FIELDS if request.extra.get(name)), None)
 
 
-def units(request: Request, response: Response) -> tuple[dict[str, int], str | None]:
-    """Counts beside `Usage` that a price may be for, and what has been used whose count is not told (None: nothing).
-
-    Without audio in the prompt there are no tokens of audio in it; without tools of the provider's own, no searches."""
-    found = {"web_searches": 0}
-    if not isinstance(request, Conversation) or not any(isinstance(p, Audio) for p in _parts(request)):
-        found["audio_input_tokens"] = 0
+def units(request: Request, response: Response) -> tuple[Mapping[str, int | None], str | None]:
+    """Counts beside `Usage` that a price may be for, as `Prices.cost` takes them, and what has been used whose count is
+    not told (None: nothing)."""
     said = [part for c in response.choices for part in c.message.content] if isinstance(response, ChatResponse) else []
-    if not any(isinstance(part, Audio) for part in said):
-        found["audio_output_tokens"] = 0
-    if own_tools(request) is None:
-        return found, None
+    text = all(type(part) is Text for part in said) or not any(isinstance(p, Audio | Image | Opaque) for p in said)
+    kinds = _media(request)
+    if text and not kinds and not request.extra:
+        return TEXT, None
+    found: dict[str, int | None] = {}
+    if text:
+        found |= TEXT_ANSWER
+    if not kinds:
+        found |= TEXT_PROMPT
+    elif "opaque" not in kinds:
+        found |= {name: 0 for kind, names in _OF_KIND.items() if kind not in kinds for name in names}
+    return found, None if own_tools(request) is None else _ran(response, said, found)
+
+
+def _ran(response: Response, said: Iterable[Part], found: dict[str, int | None]) -> str | None:
+    """What tools of the provider's have run whose count is not told; searches that are told go into `found`."""
     beyond = response.extra.get("anthropic_usage") if response.extra else None
     ran = beyond.get("server_tool_use") if isinstance(beyond, Mapping) else None
     if isinstance(ran, Mapping):
-        searches = ran.get("web_search_requests")
-        others = [name for name, n in ran.items() if n and name not in ("web_search_requests", "web_fetch_requests")]
-        found["web_searches"] = searches if isinstance(searches, int) else 0
-        return found, others[0] if others else None  # a fetch costs its tokens and nothing beyond them
+        found["web_searches"] = ran.get("web_search_requests") or 0
+        others = (name for name, n in ran.items() if n and name not in ("web_search_requests", "web_fetch_requests"))
+        return next(others, None)  # a fetch costs its tokens and nothing beyond them
     if any(isinstance(part, Opaque) or getattr(part, "citations", ()) for part in said):
-        return found, "the provider's own tools"
-    return found, None  # they were there, and nothing says that one has run
+        return "the provider's own tools"
+    return None  # they were there, and nothing says that one has run
 
 
-def _parts(request: Conversation) -> Iterator[Part]:
+def _media(request: Request) -> set[str]:
+    """Which kinds of parts beside text the prompt has."""
+    if not isinstance(request, Conversation):
+        return set()
+    kinds: set[str] = set()
     for message in request.messages:
         for part in message.content:
-            yield part
-            if isinstance(part, ToolResult):
-                yield from part.content
+            if type(part) is not Text:
+                inner = part.content if isinstance(part, ToolResult) else (part,)
+                kinds.update(_kind(each) for each in inner)
+    return kinds - {"text"}
+
+
+def _kind(part: Part) -> str:
+    return _KINDS.get(type(part)) or ("opaque" if isinstance(part, Opaque) else "text")

@@ -39,6 +39,7 @@ class Reload:
         async with self._one:
             config, settings = await asyncio.to_thread(self._read)
             new, old = Runtime(config), self._application.runtime
+            new.counting.serving = True
             new.inherit(old)
             keys = Keys(settings.keys, new.counting.keys)
             try:

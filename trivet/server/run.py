@@ -51,6 +51,7 @@ def serve(
 
     Raises `ConfigError` for an address that it cannot have, and for one that others can reach but that has no key."""
     loopback = is_loopback(settings.host)
+    runtime.counting.serving = True
     check_open(settings.host, Keys(settings.keys, runtime.counting.keys))
     access_log = None if log is None else partial(_log, log)
     application = app(

@@ -12,33 +12,24 @@ import hmac
 import ipaddress
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Protocol
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 from trivet.errors import ConfigError, RequestError
+
+if TYPE_CHECKING:
+    from trivet.ledger.keys import Keys as Stored
 
 __all__ = ["Keys", "check_json", "check_open", "check_origin", "is_loopback"]
 
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
-class Found(Protocol):
-    name: str
-
-
-class Store(Protocol):
-    """Keys in a file (`trivet.ledger.keys.Keys`)."""
-
-    @property
-    def closed(self) -> bool: ...
-    def find(self, secret: bytes) -> Found | None: ...
-
-
 class Keys:
     """The keys that open the server: those of its settings, kept as SHA-256 digests, and those in `store`, which others
     add to and revoke while it runs (`trivet keys`). Without any, everybody may come in."""
 
-    def __init__(self, keys: Sequence[str], store: Store | None = None) -> None:
+    def __init__(self, keys: Sequence[str], store: Stored | None = None) -> None:
         self._store = store
         for n, key in enumerate(keys, 1):
             if not key.strip():
