@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 
 from trivet.adapt.breaker import Breaker
 from trivet.adapt.build import routed
+from trivet.adapt.cache import Cache
+from trivet.adapt.cache_store import CacheStore
 from trivet.adapt.effort import DefaultEffort
 from trivet.adapt.prompt import Prompt
 from trivet.adapt.prompt_cache import PromptCache
@@ -27,6 +30,7 @@ WRAPPERS: dict[str, Callable[[Model], Model]] = {
     "effort": lambda inner: DefaultEffort(inner, "high"),
     "two prompts": lambda inner: Prompt(Prompt(inner, "inner"), "outer"),
     "prompt cache": lambda inner: PromptCache(inner, "anthropic", "claude-opus-5-5"),
+    "cache": lambda inner: Cache(inner, CacheStore(tempfile.mkdtemp(prefix="trivet-cache-") + "/cache.db")),
     "retry": lambda inner: Retry(inner, patience_s=0),
     "breaker": Breaker,
     "timeouts": lambda inner: Timeouts(inner, first_content_s=60, gap_s=60, total_s=60),
