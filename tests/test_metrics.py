@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+import threading
 from decimal import Decimal
 
 import pytest
@@ -198,6 +199,27 @@ def test_past_the_cap_a_host_that_answers_to_any_name_adds_none() -> None:
     assert len(samples(of, "trivet_requests_total")) == 11
     assert len(samples(of, "trivet_attempts_total")) == 11
     assert sum(value for _, value in samples(of, "trivet_attempts_total")) == 30
+
+
+def test_past_the_cap_errors_of_one_model_are_counted_together() -> None:
+    tries = tuple(
+        AttemptRow(model="smart", outcome="failed", began_s=0.0, took_s=0.1, error=f"E{n}") for n in range(30)
+    )
+    of = metrics(replace(ROW, attempts=tries), most=10)
+    assert len(samples(of, "trivet_attempts_total")) == 11
+    assert value(of, "trivet_attempts_total", model="other", outcome="failed", error="other") == 20
+
+
+def test_threads_that_count_while_another_scrapes_lose_nothing() -> None:
+    of = metrics()
+    threads = [
+        threading.Thread(target=lambda: [of.observe(ROW, REQUEST, None) for _ in range(2_000)]) for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        of.text()
+    assert value(of, "trivet_requests_total") == value(of, "trivet_request_seconds_count") == 8_000
 
 
 # ── the scrape ──

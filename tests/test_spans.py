@@ -477,6 +477,15 @@ def test_a_completion_and_texts_to_embed_are_content_too() -> None:
     assert len(told_content(Embed(texts=("a", "b")), None)["gen_ai.input.messages"]) == 2
 
 
+def test_a_developers_prompt_within_a_conversation_has_the_conventions_role_and_what_is_not_there_no_attribute() -> (
+    None
+):
+    later = replace(REQUEST, messages=(user("hi"), Message(role="developer", content=(Text(text="Be brief."),))))
+    found = told_content(later, RESPONSE)
+    assert [message["role"] for message in found["gen_ai.input.messages"]] == ["user", "system"]
+    assert set(found) == {"gen_ai.input.messages", "gen_ai.output.messages"}
+
+
 def test_a_prompt_that_was_refused_is_told_as_well() -> None:
     whole, _ = Told(content=True)(replace(ROW, outcome="refused", attempts=()), REQUEST, None)
     assert "2+2" in attributes(whole)["gen_ai.input.messages"]

@@ -174,7 +174,7 @@ class Metrics:
     def _attempt_of(self, model: str, outcome: str, error: str) -> tuple[str, str, str]:
         labels = (self._names.label(model, answered=outcome == "answered"), outcome, error)
         if labels not in self._attempts and len(self._attempts) >= self._most:
-            labels = (OTHER, outcome, error)
+            labels = (OTHER, outcome, OTHER)
         self._attempts.setdefault(labels, 0)
         return labels
 
