@@ -13,7 +13,10 @@ import os
 import sys
 from collections.abc import Sequence
 
-COMMANDS = ("chat", "serve", "pull", "models", "providers", "choose", "embed", "keys", "config", "version")
+COMMANDS = (
+    *("chat", "serve", "pull", "models", "providers", "choose", "embed"),
+    *("usage", "audit", "keys", "config", "version"),
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -7,10 +7,16 @@ from collections.abc import Sequence
 
 
 def show(
-    columns: Sequence[str], rows: Sequence[Sequence[str]], colours: Sequence[str], *, right: Sequence[str] = ()
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    colours: Sequence[str],
+    *,
+    right: Sequence[str] = (),
+    whole: Sequence[str] = (),
+    tight: bool = False,
 ) -> None:
     """Prints the rows under their columns. The last cell of each row has the row's colour; the columns in `right` are
-    aligned there."""
+    aligned there, and those in `whole` never folded. `tight` is for many narrow columns."""
     if not sys.stdout.isatty():
         for row in (columns, *rows):
             print("\t".join(row))
@@ -20,9 +26,11 @@ def show(
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD)
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0) if tight else (0, 1), show_edge=not tight)
     for column in columns:
-        table.add_column(column, overflow="fold", justify="right" if column in right else "left")
+        table.add_column(
+            column, overflow="fold", justify="right" if column in right else "left", no_wrap=column in whole
+        )
     for row, colour in zip(rows, colours, strict=True):
         cells = [Text(cell) for cell in row]
         cells[-1].stylize(colour)

@@ -10,7 +10,10 @@ from typing import Literal
 
 from trivet.types import Usage, Value
 
-__all__ = ["Facts", "Finding", "ModelFacts", "NameFacts", "new_name", "rewritten", "table", "use"]
+__all__ = [
+    *("Facts", "Finding", "ModelFacts", "NameFacts"),
+    *("dollars", "new_name", "rewritten", "short", "table", "tokens", "use"),
+]
 
 
 class ModelFacts(Value, frozen=True, kw_only=True):
@@ -76,6 +79,38 @@ class Finding(Value, frozen=True, kw_only=True):
     failures: int | None = None
     tokens: int | None = None
     usd: Decimal | None = None
+
+
+def tokens(*, uncached: int = 0, read: int = 0, written: int = 0, output: int = 0) -> Usage:
+    """A usage of text of which all is told."""
+    return Usage(
+        uncached_input_tokens=uncached,
+        cache_read_tokens=read,
+        cache_write_tokens=written,
+        output_tokens=output,
+        reasoning_tokens=0,
+        cache_write_1h_tokens=0,
+        audio_input_tokens=0,
+        audio_output_tokens=0,
+    )
+
+
+def dollars(usd: Decimal) -> str:
+    """`$12.30`, and four digits of what is less than a cent."""
+    if not usd:
+        return "$0"
+    sign, usd = "-" if usd < 0 else "", abs(usd)
+    if usd < Decimal("0.0001"):
+        return f"{sign}<$0.0001"
+    return f"{sign}${usd:,.2f}" if usd >= Decimal("0.01") else f"{sign}${usd:.4f}"
+
+
+def short(count: float) -> str:
+    """`12.3k`: the exact number is in the JSON."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if count >= 0.9995 * size:
+            return f"{count / size:.3g}{letter}"
+    return f"{count:.3g}"
 
 
 # --- lines of trivet.toml --------------------------------------------------------------------------------------

@@ -6,9 +6,9 @@ from collections import Counter, defaultdict
 from decimal import Decimal
 from typing import NamedTuple
 
-from trivet.ledger.advice import Facts, Finding, ModelFacts, NameFacts, table
+from trivet.ledger.advice import Facts, Finding, ModelFacts, NameFacts, short, table
+from trivet.ledger.advice import tokens as told
 from trivet.ledger.rows import Row
-from trivet.types import Usage
 
 __all__ = ["Prefixes"]
 
@@ -55,7 +55,7 @@ class _Count:
         else:
             self.prefixes.add(prefix)
             self.tokens += tokens
-            plain, cached = _usd(facts, seen.model, uncached=tokens), _usd(facts, seen.model, read=tokens)
+            plain, cached = facts.price(seen.model, told(uncached=tokens)), facts.price(seen.model, told(read=tokens))
             if plain is None or cached is None:
                 self.priced = False
             else:
@@ -63,7 +63,7 @@ class _Count:
 
     def begins(self, seen: _Seen, tokens: int, facts: Facts) -> None:
         """With this request the cache would have been written, which costs more than plain input at some."""
-        plain, written = _usd(facts, seen.model, uncached=tokens), _usd(facts, seen.model, written=tokens)
+        plain, written = facts.price(seen.model, told(uncached=tokens)), facts.price(seen.model, told(written=tokens))
         if plain is not None and written is not None:
             self.usd -= max(written - plain, Decimal())
 
@@ -190,14 +190,9 @@ def _moved(name: NameFacts, count: _Count) -> Finding | None:
 
 
 def _told(count: _Count) -> str:
-    return f"{count.misses:,} requests began, with about {count.tokens:,} tokens in all, with"
+    return f"{count.misses:,} requests began, with about {short(count.tokens)} tokens in all, with"
 
 
 def _share(count: _Count) -> str:
     known = count.read + count.misses
     return f"{count.read / known:.0%} of such requests were" if count.read else "none of them was"
-
-
-def _usd(facts: Facts, model: str, *, uncached: int = 0, read: int = 0, written: int = 0) -> Decimal | None:
-    usage = Usage(uncached_input_tokens=uncached, cache_read_tokens=read, cache_write_tokens=written, output_tokens=0)
-    return facts.price(model, usage)

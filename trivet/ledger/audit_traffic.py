@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 from trivet import errors
-from trivet.ledger.advice import Facts, Finding, ModelFacts, NameFacts, rewritten, table
+from trivet.ledger.advice import Facts, Finding, ModelFacts, NameFacts, dollars, rewritten, table, tokens
 from trivet.ledger.rows import AttemptRow, Row
 from trivet.types import Usage
 
@@ -252,7 +252,7 @@ def _dearer(facts: Facts, name: NameFacts, model: ModelFacts, spent: _Spent, mos
     return Finding(
         kind="price",
         name=name.name,
-        title=f"{name.name} is answered by {model.name}, and {other.name} costs less",
+        title=f"{other.name} costs less than {model.name}" + (f", which answers {name.name}" if name.stands_on else ""),
         text=f"{_n(spent.requests, 'request')} cost {about}{dollars(spent.usd)}; at the prices of {other.name}, {where}"
         f" and {same}, the same tokens would have cost about {dollars(would)}. How good its answers are is not "
         "compared.",
@@ -269,25 +269,9 @@ def _would_cost(facts: Facts, other: str, spent: _Spent) -> Decimal | None:
     usd = facts.price(other, Usage(**mean))
     if usd is None:  # it has no price for cached tokens, or none for audio: as plain ones
         whole = sum(mean[f] for f in ("uncached_input_tokens", "cache_read_tokens", "cache_write_tokens"))
-        plain = Usage(
-            uncached_input_tokens=whole,
-            cache_read_tokens=0,
-            cache_write_tokens=0,
-            output_tokens=mean["output_tokens"],
-        )
+        plain = tokens(uncached=whole, output=mean["output_tokens"])
         usd = facts.price(other, plain)
     return None if usd is None else usd * spent.requests
-
-
-def dollars(usd: Decimal) -> str:
-    """`$12.30`, and small amounts with as many digits as say something."""
-    return (
-        f"${usd:,.2f}"
-        if abs(usd) >= 1 or not usd
-        else f"${float(usd):.2g}"
-        if usd >= Decimal("0.0001")
-        else f"${usd:f}"
-    )
 
 
 def _n(count: int, what: str) -> str:
