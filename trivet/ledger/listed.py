@@ -31,7 +31,8 @@ _TELLS_HITS = frozenset({"api.groq.com", "api.mistral.ai", "api.fireworks.ai"})
 # docs.perplexity.ai: its models search without being told to.
 _SEARCHES = frozenset({"api.perplexity.ai"})
 # ai.google.dev/gemini-api/docs/pricing: where audio has no price of its own, it has that of text. Elsewhere the data
-# may lack it: developers.openai.com/api/docs/pricing has audio of gpt-audio at 16 times its text, and the data has not.
+# may lack it: of OpenRouter's gpt-audio it has the text's alone, and OpenAI's audio costs 12.8 times as much.
+_HEARS = re.compile(r"audio|omni|voice")
 _AUDIO_AS_TEXT = frozenset({"generativelanguage.googleapis.com"})
 # docs.aws.amazon.com/claude-platform/latest/userguide/data-residency and platform.claude.com/docs/en/about-claude/
 # pricing: inference in the US alone costs 1.1 times as much, for all tokens, from Opus 4.6 on; older models refuse it.
@@ -40,7 +41,8 @@ _GEO = {None: Decimal(1), "": Decimal(1), "global": Decimal(1), "not_available":
 # resellers too, of which the data often has the price of five minutes alone.
 _HOUR_TIMES_INPUT = 2
 # api-docs.deepseek.com/quick_start/pricing: peak hours are since 2026-08-17, and not at weekends (UTC) since
-# 2026-08-23, for which the data has no form (github.com/pydantic/genai-prices/issues/582).
+# 2026-08-23, for which the data has no form (github.com/pydantic/genai-prices/issues/582). China's public holidays are
+# off-peak too; nobody knows them far ahead, and on them a cost in peak hours here is up to twice the bill.
 _PEAKS = re.compile(r"deepseek-(flash|v4-).*")
 _PEAKS_SINCE, _WEEKENDS_OFF_SINCE = date(2026, 8, 17), date(2026, 8, 23)
 
@@ -94,7 +96,7 @@ def _rates(model: Any, host: str, found: Prices, factor: Decimal) -> Rates:
     request = sum((price for _, price in found.pop("requests", ())), Decimal()) / 1000
     _mend(model, host, found)
     no_audio = frozenset() if host in _AUDIO_AS_TEXT or not found else _AUDIO - found.keys()
-    heard = "audio" in model.id.lower()
+    heard = bool(_HEARS.search(model.id))
     return Rates(
         found,
         units(),
@@ -114,11 +116,10 @@ def _mend(model: Any, host: str, found: Prices) -> None:
         return
     if "claude" in model.id and "cache_write_1h_tokens" not in found:
         found["cache_write_1h_tokens"] = tuple((over, _HOUR_TIMES_INPUT * p) for over, p in found["input_tokens"])
-    if host == "openrouter.ai" and "gemini" in model.id:
+    if host == "openrouter.ai" and "gemini" in model.id and written[0][1] < found["input_tokens"][0][1]:
         # openrouter.ai/docs/features/prompt-caching: a write to Gemini's cache costs the input and five minutes of
-        # storage; the data has the storage alone.
-        into = dict(found["input_tokens"])
-        starts = sorted(into.keys() | dict(written).keys())
+        # storage. Since 2026-10-19 the data has the storage alone (0.083), before that both (0.383).
+        starts = sorted({over for over, _ in (*written, *found["input_tokens"])})
         found["cache_write_tokens"] = tuple((s, _at(found["input_tokens"], s) + _at(written, s)) for s in starts)
 
 

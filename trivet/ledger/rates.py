@@ -148,6 +148,7 @@ class Rates:
                 count = self._inferred(unit, around, counts)
                 if count is None:
                     return Bill(unknown=_lacking(unit))
+                counts[unit] = count
             if count:
                 part = coefficient * (count if type(count) is int else Fraction(str(count)))
                 cost += part
