@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from shutil import disk_usage
 
 from trivet.database import DAMAGED, move_aside, opened, transaction
 from trivet.errors import ConfigError
@@ -16,6 +18,8 @@ from trivet.ledger.schema import MIGRATIONS, delete, insert, read
 __all__ = ["File", "damaged", "export", "fetch", "sentence"]
 
 SWEEP_ROWS = 500  # how many old requests are deleted in one transaction, so that others may write in between
+ROOM = 65_536  # bytes: with less, a disk is full
+_PASSES = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL)  # the connection itself is sound
 
 
 class File:
@@ -37,10 +41,12 @@ class File:
         try:
             return self._put(rows)
         except sqlite3.DatabaseError as e:
-            if not damaged(e):
-                raise
-            self._replace()
-            return self._put(rows)
+            if damaged(e):
+                self._replace()
+                return self._put(rows)
+            if _code(e) not in _PASSES:
+                self.close()  # a connection to a file that was read-only stays so
+            raise
 
     def sweep(self, before: float) -> bool:
         """Deletes some of the requests that came before that; whether there may be more."""
@@ -139,13 +145,28 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def damaged(error: Exception) -> bool:
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGED
+    return _code(error) in DAMAGED
+
+
+def _code(error: Exception) -> int:
+    """SQLite's, without what it says beyond that (sqlite.org/rescode.html)."""
+    code: int = getattr(error, "sqlite_errorcode", 0)
+    return code & 0xFF
+
+
+def _full(error: Exception, path: Path) -> bool:
+    """Whether that is why: a connection that has no room for what it needs beside the file says only that it cannot."""
+    if _code(error) == sqlite3.SQLITE_FULL or getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    with contextlib.suppress(OSError):
+        return _code(error) in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN) and disk_usage(path.parent).free < ROOM
+    return False
 
 
 def sentence(error: Exception, path: Path, busy_s: float) -> str:
     """What is wrong with the file, and what to do."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code == sqlite3.SQLITE_FULL:
+    code = _code(error)
+    if _full(error, path):
         return f"The disk is full, {path} cannot grow: free some room, or name another file as path in [ledger]."
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return f"Another process has locked {path} for more than {busy_s:g} s: end it, or let it finish."

@@ -7,6 +7,7 @@ column of whole pico-dollars would add up faster, but it would cut finer prices 
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -43,6 +44,10 @@ _ATTEMPT_COLUMNS = 26
 # Rows per statement. Python lets go of its lock once for each statement, and where an event loop is busy it gets that
 # back only after up to 5 ms: row by row, a busy server's rows would come faster than they could be written.
 _PORTIONS = (100, 10, 1)
+
+# What SQLite keeps as NULL (sqlite.org/floatingpoint.html), and Python hands over in a quarter of the time that None
+# takes, for which it first looks for an adapter. Half of the columns are empty.
+_NULL = float("nan")
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(tuple[Attempt, ...]).decode
@@ -171,7 +176,8 @@ def _in_portions(connection: sqlite3.Connection, table: str, columns: int, rows:
     new = at = 0
     for size in _PORTIONS:
         while len(rows) - at >= size:
-            values = [value for row in rows[at : at + size] for value in row]
+            portion = itertools.chain.from_iterable(rows[at : at + size])
+            values = [_NULL if value is None else value for value in portion]
             new += connection.execute(_statement(table, columns, size), values).rowcount
             at += size
     return new

@@ -149,8 +149,9 @@ class Store:
                 except RuntimeError:  # the interpreter ends: `close` writes
                     self._thread = None
                     return False
+            else:
+                self._wake.set()
             self._asleep = False
-        self._wake.set()
         return True
 
     def _trim(self) -> None:
@@ -184,22 +185,24 @@ class Store:
         self._asleep = False
 
     def _ended(self) -> bool:
+        with self._writing:
+            self._file.close()
         with self._lock:
-            self._asleep = True
+            self._asleep = True  # said before looking, as in `_sleep`
             if self._asks or (self._rows and self.problem is None):
                 return False
-            self._file.close()
             self._thread, self._stopping = None, False
             return True
 
     def _write_all(self) -> None:
         """What is there now. Rows that come meanwhile are not for this time: whoever waits need not wait for ever."""
         with self._writing:
-            left = len(self._rows)
-            while left > 0 and self._write(min(left, self._batch_rows)):
+            left, well = len(self._rows), self.problem is None
+            while left > 0 and (well := self._write(min(left, self._batch_rows))):
                 left -= self._batch_rows
-            if self._retention_days is not None and time.monotonic() >= self._next_sweep:
-                self._sweep(self._retention_days)
+            if well:
+                self._recover()
+                self._sweep()
 
     def _write(self, count: int) -> bool:
         with self._lock:
@@ -209,9 +212,10 @@ class Store:
         except Exception as e:
             self._fail(e)
             return False
-        self._batch = []
-        self.dropped += refused
-        self._recover()
+        with self._lock:
+            self._batch = []
+            self.dropped += refused
+            self._told_dropped += refused
         return True
 
     def _fail(self, error: Exception) -> None:
@@ -226,15 +230,20 @@ class Store:
             self._say(f"The ledger is not written, {self.waiting:,} rows wait. {problem}")
 
     def _recover(self) -> None:
-        lost, self._told_dropped = self.dropped - self._told_dropped, self.dropped
+        dropped = self.dropped
+        lost, self._told_dropped = dropped - self._told_dropped, dropped
         if self.problem is not None:
             self.problem = None
             self._say(f"The ledger is written again: {self._most_waiting:,} rows had waited, {lost:,} were dropped.")
             self._most_waiting = 0
         elif lost:
-            self._say(f"The ledger lost {lost:,} rows that came faster than they could be written, or made no sense.")
+            self._say(f"{lost:,} rows were dropped: they came faster than the ledger's disk could take them.")
 
-    def _sweep(self, days: float) -> None:
+    def _sweep(self) -> None:
+        """Deletes some of what is older than it may be, where that is due."""
+        days = self._retention_days
+        if days is None or time.monotonic() < self._next_sweep:
+            return
         try:
             more = self._file.sweep(time.time() - days * 86_400)
         except Exception as e:
