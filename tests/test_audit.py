@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import time
 import tomllib
+from datetime import datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
+import pytest
+
+from tests.local_stub import WHERE
+from trivet import registry
+from trivet.cli import main
 from trivet.ledger.advice import Facts, Finding, ModelFacts, NameFacts
 from trivet.ledger.audit import Audit, Report
 from trivet.ledger.rows import AttemptRow, Outcome, Row
+from trivet.ledger.store import Store
 from trivet.types import Cost, Usage, replace
 
 OPUS, GPT, MINI, LOCAL = "anthropic/opus", "openai/gpt", "openai/mini", "local/smollm2"
@@ -78,7 +88,9 @@ def usage_of(uncached: int, output: int, *, read: int | None = 0, written: int |
         cache_write_tokens=written,
         output_tokens=output,
         reasoning_tokens=0,
+        cache_write_1h_tokens=0,
         audio_input_tokens=0,
+        audio_output_tokens=0,
     )
 
 
@@ -303,6 +315,10 @@ def test_of_models_that_no_name_has_only_the_one_that_cost_most_is_told_a_cheape
 _PAIR: tuple[tuple[str, Outcome], ...] = ((OPUS, "cancelled"), (MINI, "answered"))
 
 
+def test_a_name_that_leads_elsewhere_by_now_is_not_advised_on_what_it_cost() -> None:
+    assert dearer([row(0)], NameFacts(name="smart", models=(GPT,), stands_on=(GPT,))) == []
+
+
 def test_every_attempt_counts_at_its_own_model() -> None:
     asked = usage_of(1000, 10)
     first, second = (
@@ -325,3 +341,112 @@ def test_the_dearest_finding_comes_first() -> None:
     report = Audit([row(n, **LONG) for n in range(11)]).report(facts(OFF))
     assert [finding.kind for finding in report.findings] == ["price", "prefix", "fallback"]
     assert report.requests == 11
+
+
+# --- the command -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    monkeypatch.setitem(registry.PROVIDERS, "local", WHERE)
+    monkeypatch.setenv("TRIVET_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sesame")
+    monkeypatch.setenv("OPENAI_API_KEY", "sesame")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+CLAUDE, SPARE = "anthropic/claude-opus-4-7", "openai/gpt-5.4-mini"
+TOML = f"""
+[models.smart]
+use = "{CLAUDE}"
+prompt_cache = false
+
+[models.safe]
+use = ["{SPARE}", "{CLAUDE}"]
+"""
+
+
+def asked(folder: Path, *, days_ago: int = 0, **more: Any) -> None:
+    """Writes eleven requests into the ledger, ten seconds apart, which a Claude has answered at its price."""
+    usage = usage_of(6000, 100)
+    # platform.claude.com/docs/en/about-claude/pricing: Opus 4.7 takes $5 and $25 for a million tokens
+    cost = Cost(usd=Decimal("0.0325"))
+    store = Store(folder / "state" / "ledger.db")
+    for n in range(11):
+        at = time.time() - 10 * n - 1 - 86_400 * days_ago
+        told = {"answering": CLAUDE, "usage": usage, "cost": cost, **LONG, **more}
+        store.add(row(n, at=at, **told))
+    assert store.flush()
+    store.close()
+
+
+def audit(capsys: pytest.CaptureFixture[str], *args: str) -> str:
+    assert main(["audit", *args]) == 0
+    return capsys.readouterr().out
+
+
+def test_it_finds_all_three_in_a_real_ledger(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "trivet.toml").write_text(TOML)
+    asked(here)
+    told = json.loads(audit(capsys, "--json"))
+    assert told["requests"] == 11
+    dear, prefix, fallback = told["findings"]
+    assert [each["kind"] for each in (dear, prefix, fallback)] == ["price", "prefix", "fallback"]
+    # $0.50 from a cache and $6.25 to it, on the same page: ten of 5,000 tokens read, and one written
+    assert Decimal(prefix["usd"]) == 10 * 5 * Decimal("0.0045") - 5 * Decimal("0.00125")
+    # developers.openai.com/api/docs/pricing: GPT-5.4 mini takes $0.75 and $4.50
+    assert Decimal(dear["usd"]) == 11 * (Decimal("0.0325") - Decimal("0.00495"))
+    assert tomllib.loads(dear["toml"]) == {"models": {"smart": {"use": [SPARE, CLAUDE]}}}
+    assert tomllib.loads(fallback["toml"])["models"]["smart"]["use"][0] == CLAUDE
+    assert not tomllib.loads(fallback["toml"])["models"]["smart"]["use"][1].startswith("anthropic/")
+
+
+def test_what_it_says_can_be_pasted_and_is_no_finding_any_more(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "trivet.toml").write_text(TOML)
+    asked(here)
+    printed = audit(capsys)
+    assert "11 requests in" in printed
+    assert (
+        "1. openai/gpt-5.4-mini costs less than anthropic/claude-opus-4-7, which answers smart: about $0.30" in printed
+    )
+    toml = next(f["toml"] for f in json.loads(audit(capsys, "--json"))["findings"] if f["kind"] == "fallback")
+    (here / "trivet.toml").write_text(toml)
+    assert main(["config", "check"]) == 0
+    capsys.readouterr()
+    left = json.loads(audit(capsys, "--json"))["findings"]
+    assert "fallback" not in [each["kind"] for each in left]
+
+
+def test_a_name_that_is_asked_directly_can_be_mended_too(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked(here, asked=CLAUDE)
+    found = json.loads(audit(capsys, "--json"))["findings"]
+    toml = next(each["toml"] for each in found if each["kind"] == "fallback")
+    (here / "trivet.toml").write_text(toml)
+    assert main(["config", "check"]) == 0
+    assert "claude-opus-4-7 -> anthropic/claude-opus-4-7, " in capsys.readouterr().out
+
+
+def test_with_nothing_to_mend_it_has_a_line(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked(here, asked="local/smollm2", answering="local/smollm2", cost=Cost(usd=Decimal(0)))
+    assert audit(capsys).endswith("ledger.db, since " + _days_ago(30) + ": nothing to mend.\n")
+
+
+def test_older_requests_count_only_where_they_are_asked_for(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked(here, days_ago=40, asked=CLAUDE)
+    assert "has no request" in audit(capsys)
+    assert "11 requests in" in audit(capsys, "--since", "50d")
+
+
+def test_without_a_ledger_it_looks_at_the_configuration_and_says_so(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "trivet.toml").write_text(TOML)
+    printed = audit(capsys)
+    assert printed.startswith("No request has been written down yet: there is no ")
+    assert "1. smart has a single provider and no fallback" in printed
+    assert not (here / "state").exists()
+
+
+def _days_ago(days: int) -> str:
+    return (datetime.now() - timedelta(days=days)).strftime("%Y-%m-%d")

@@ -140,7 +140,8 @@ class Traffic:
         most = max(of_model, key=lambda model: of_model[model], default=None)
         found: list[Finding] = []
         for (name, model), spent in self.spent.items():
-            if name in facts.names and model in facts.models and not spent.embeds:
+            leads_there = name in facts.names and model in facts.names[name].models  # still: names change
+            if leads_there and model in facts.models and not spent.embeds:
                 finding = _dearer(facts, facts.names[name], facts.models[model], spent, model == most)
                 found += [finding] if finding else []
         return found
