@@ -20,6 +20,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("wire", "catalog"),
     ("providers", "local", "adapt", "rag", "tools", "evals", "tune", "scaling", "ledger"),
     ("registry", "config"),
+    ("counting",),
     ("runtime", "situations"),
     ("sync", "attach", "arguments", "api"),
     ("server", "cli"),

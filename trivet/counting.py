@@ -97,7 +97,12 @@ class Counting:
         return CacheStore(cache_path(self.config), max_mb=settings.max_mb, max_age_s=settings.max_age_s)
 
     def _known(self, name: str) -> bool:
-        return name in self.config.models
+        return name in self._configured
+
+    @functools.cached_property
+    def _configured(self) -> frozenset[str]:
+        models = self.config.models
+        return frozenset(models).union(*(settings.names for settings in models.values()))
 
     def _has_problem(self, part: str) -> bool:
         return part in self.problems()
@@ -151,17 +156,19 @@ class Counting:
 
     async def close(self) -> None:
         """Writes what waits to be written, and closes. Twice is fine."""
+        import asyncio
+
         made = vars(self)
         if "budgets" in made:
             await self.budgets.close()
         if "store" in made:
-            self.store.close()
+            await asyncio.to_thread(self.store.close)
         if "cache" in made:
-            self.cache.close()
+            await asyncio.to_thread(self.cache.close)
         if "keys" in made:
             self.keys.close()
         if made.get("spans") is not None:
-            made["spans"].close()
+            await asyncio.to_thread(made["spans"].close)  # which waits for what it exports to
 
     def problems(self) -> dict[str, str]:
         """What is wrong with each file, for /health."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
@@ -20,9 +21,10 @@ if TYPE_CHECKING:
 __all__ = ["Account", "Book", "Observer", "Tried"]
 
 Observer = Callable[[Row, Request, Response | None], None]
-"""Gets each request that is over, on the event loop: it must neither wait nor raise."""
+"""Gets each request that is over, on the event loop: it must not wait."""
 
 FREE = Decimal(0)
+log = logging.getLogger("trivet.ledger")
 NOTHING = Usage(uncached_input_tokens=0, cache_read_tokens=0, cache_write_tokens=0, output_tokens=0)
 UNASKED = Cost(usd=FREE, source="not asked")
 UNCHARGED = Cost(usd=FREE, source="errors are not charged for")
@@ -123,7 +125,10 @@ class Account:
         if self.book.observers:
             row = self._row(outcome, response, error, route)
             for observe in self.book.observers:
-                observe(row, self.request, response)
+                try:
+                    observe(row, self.request, response)
+                except Exception:  # what looks on must not make an answer fail
+                    log.exception("%s could not be told of %s", observe, row.id)
 
     def _row(
         self, outcome: Outcome, response: Response | None, error: TrivetError | None, route: tuple[Attempt, ...]

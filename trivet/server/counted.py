@@ -28,5 +28,5 @@ async def request(exchange: Exchange, counting: Counting, id: str) -> None:
 
 
 async def metrics(exchange: Exchange, counting: Counting) -> None:
-    kind, body = counting.metrics.render(exchange.headers.get(b"accept", b""))
+    kind, body = await asyncio.to_thread(counting.metrics.render, exchange.headers.get(b"accept", b""))
     await exchange.respond(200, body, content_type=kind)

@@ -1,0 +1,229 @@
+"""What is held of a key's budget for each attempt, and what is given back."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.faults import FAULTS, Faults, listen
+from trivet.adapt.build import routed
+from trivet.adapt.settings import RouteSettings
+from trivet.errors import BudgetError, TrivetError
+from trivet.fake import Fake
+from trivet.ledger.account import Book
+from trivet.ledger.budgets import Budgets
+from trivet.ledger.estimate import size
+from trivet.ledger.keys import Keys
+from trivet.ledger.limits import Limit
+from trivet.ledger.meter import Meter
+from trivet.ledger.priced import Priced
+from trivet.ledger.prices import Prices
+from trivet.ledger.rows import Row
+from trivet.ledger.settings import BudgetSettings, OwnPrice
+from trivet.model import About, Model
+from trivet.providers.compatible import Compatible
+from trivet.providers.settings import ProviderSettings
+from trivet.types import (
+    Chat,
+    Context,
+    CountTokens,
+    Document,
+    Embed,
+    Image,
+    Reasoning,
+    Request,
+    Sampling,
+    Tool,
+    ToolResult,
+    replace,
+    tasks,
+    user,
+)
+
+PRICE = OwnPrice(input=Decimal(1), output=Decimal(10))
+ANN = Context(key="ann")
+CHAT = Chat(messages=(user("Hi"),), context=ANN)
+
+
+class Bank:
+    """A key with limits, and models that it pays for."""
+
+    def __init__(self, folder: Path, *limits: str, settings: BudgetSettings | None = None) -> None:
+        keys = Keys(folder / "keys.db")
+        keys.add("ann", [Limit.of(text) for text in limits])
+        self.settings = settings or BudgetSettings()
+        self.budgets = Budgets(keys, self.settings)
+        self.rows: list[Row] = []
+        self.book = Book(self.budgets, [lambda row, request, response: self.rows.append(row)])
+
+    def priced(self, model: Model, own: OwnPrice | None = PRICE) -> Model:
+        return Priced(model, self.book, Prices(model.about.name, None, own=own), self.settings)
+
+    def meter(self, model: Model) -> Model:
+        return Meter(model, self.book, "smart")
+
+    @property
+    def spent(self) -> Decimal:
+        """In USD."""
+        return sum((n for limit, n in self.budgets.spent("ann").items() if limit.unit == "usd"), Decimal())
+
+    @property
+    def reserved(self) -> Decimal:
+        return sum(self.budgets.reserved("ann").values(), Decimal())
+
+
+@pytest.fixture
+async def banks(tmp_path: Path) -> AsyncIterator[Any]:
+    made: list[Bank] = []
+
+    def bank(*limits: str, **options: Any) -> Bank:
+        made.append(Bank(tmp_path, *limits, **options))
+        return made[-1]
+
+    yield bank
+    for each in made:
+        await each.budgets.close()
+
+
+def fake(script: Any = "Hello", name: str = "acme/one") -> Fake:
+    return Fake(script, about=About(name=name, tasks=tuple(tasks())))
+
+
+async def test_what_was_reserved_is_settled_at_what_it_cost(banks: Any) -> None:
+    bank = banks("1usd/day")
+    await bank.meter(bank.priced(fake())).call(CHAT)
+    assert (bank.spent, bank.reserved) == (Decimal("0.000013"), 0)
+    assert bank.rows[0].cost.usd == bank.spent
+
+
+async def test_a_request_without_a_bound_is_sent_the_one_of_the_settings(banks: Any) -> None:
+    bank, model = banks("1usd/day", settings=BudgetSettings(max_tokens=77)), fake()
+    await bank.meter(bank.priced(model)).call(CHAT)
+    await bank.meter(bank.priced(model)).call(replace(CHAT, sampling=Sampling(max_tokens=5)))
+    await bank.meter(bank.priced(model)).call(replace(CHAT, reasoning=Reasoning(budget_tokens=1000)))
+    assert [request.sampling.max_tokens for request in model.requests] == [77, 5, 1077]  # type: ignore[attr-defined]
+
+
+async def test_a_key_without_limits_sends_what_it_sends(banks: Any) -> None:
+    bank, model = banks(), fake()
+    await bank.meter(bank.priced(model)).call(CHAT)
+    assert model.requests[0].sampling.max_tokens is None  # type: ignore[attr-defined]
+
+
+async def test_more_than_is_left_is_refused_and_asks_nobody(banks: Any) -> None:
+    bank, model = banks("0.0001usd/day"), fake()
+    with pytest.raises(BudgetError, match="ann") as told:
+        await bank.meter(bank.priced(model)).call(CHAT)  # 4,096 tokens out may cost 0.04
+    assert model.requests == []
+    assert (bank.rows[0].outcome, bank.rows[0].status, bank.reserved) == ("refused", 429, 0)
+
+
+async def test_an_unknown_price_is_refused_and_names_the_setting(banks: Any) -> None:
+    bank = banks("1usd/day")
+    with pytest.raises(BudgetError, match=r'\[prices\."acme/one"\]'):
+        await bank.meter(bank.priced(fake(), own=None)).call(CHAT)
+
+
+async def test_an_unknown_price_matters_to_no_limit_but_one_of_money(banks: Any) -> None:
+    bank = banks("100k tokens/minute", "60 requests/minute")
+    await bank.meter(bank.priced(fake(), own=None)).call(CHAT)
+    spent = {limit.unit: n for limit, n in bank.budgets.spent("ann").items()}
+    assert spent == {"tokens": 4, "requests": 1}
+
+
+async def test_a_providers_own_tools_are_refused_unless_they_are_allowed(banks: Any) -> None:
+    asked = replace(CHAT, extra={"tools": [{"type": "web_search"}]})
+    bank = banks("1usd/day")
+    with pytest.raises(BudgetError, match="allow_unbounded = true"):
+        await bank.meter(bank.priced(fake())).call(asked)
+
+
+async def test_a_second_attempt_uses_what_the_first_has_left_over(banks: Any) -> None:
+    """Two attempts at a time would not fit into the budget; one after the other do."""
+    bank = banks("0.05usd/day")  # one may cost 0.041
+    failing = bank.priced(fake([TrivetError("no", status=500)]))
+    TrivetErrorFalls = type("Falls", (TrivetError,), {"fallback": True})
+    failing = bank.priced(fake([TrivetErrorFalls("no", status=500)]))
+    route = routed("smart", [failing, bank.priced(fake(name="acme/two"))], RouteSettings(retries=0))
+    response = await bank.meter(route).call(CHAT)
+    assert response.model == "acme/two"
+    assert bank.reserved == 0
+
+
+async def test_two_attempts_beside_each_other_hold_what_both_may_cost(banks: Any) -> None:
+    bank = banks("0.05usd/day")
+    slow = fake(lambda request: asyncio.get_running_loop().create_future())
+    route = routed(
+        "smart", [bank.priced(slow), bank.priced(fake(name="acme/two"))], RouteSettings(retries=0, hedge_s=0.001)
+    )
+    with pytest.raises(BudgetError):
+        await bank.meter(route).call(CHAT)
+    assert bank.reserved == 0
+
+
+@pytest.mark.parametrize(
+    ("request_", "least"),
+    [
+        (Chat(messages=(user("Grüße 안녕 🌍"),)), len("Grüße 안녕 🌍".encode())),
+        (Chat(messages=(user("a" * 5000),)), 5000),
+        (Chat(messages=(user(ToolResult(call_id="1", content=(user("b" * 300).content[0],))),)), 300),
+        (Chat(messages=(user("Hi"),), tools=(Tool(name="f", description="d" * 500),)), 500 + 346),
+        (Chat(messages=(user(Image(data=b"x"), "what?"),)), 20_000),
+        (Chat(messages=(user(Document(data=b"t" * 40_000, media_type="text/plain")),)), 40_000),
+        (Embed(texts=("ab", "cd")), 4),
+    ],
+)
+def test_a_prompt_has_at_most_a_token_for_each_byte(request_: Request, least: int) -> None:
+    assert least <= size(request_).most_tokens(20_000) < least + 2500
+
+
+async def test_counting_tokens_reserves_no_money(banks: Any) -> None:
+    bank = banks("0.000001usd/day")
+    await bank.meter(bank.priced(fake())).call(CountTokens(messages=CHAT.messages, context=ANN))
+    assert bank.spent == 0
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_whatever_fails_what_is_settled_is_what_the_ledger_has_and_nothing_stays_reserved(
+    banks: Any, seed: int
+) -> None:
+    """Random faults of a provider, over a route, with clients that leave: forty requests at once."""
+    bank, dice = banks("1000usd/day"), random.Random(seed)
+    names = [name for name in FAULTS if "hangs" not in name and name != "429-retry-after"]
+    upstream = Faults()
+    server = await listen(upstream)
+    settings = ProviderSettings(kind="openai-compatible", base_url=f"{upstream.url}/v1")
+    provider = Compatible(settings, name="up")
+
+    async def one() -> None:
+        targets = [bank.priced(provider.model(dice.choice(names))) for _ in range(2)]
+        route = routed("smart", targets, RouteSettings(retries=0))
+        request = replace(CHAT, context=replace(ANN, whole=dice.random() < 0.5))
+        leaves = dice.choice((None, None, 1, 2, 4))
+        try:
+            stream = bank.meter(route).stream(request)
+            n = 0
+            async for _ in stream:
+                n += 1
+                if n == leaves:
+                    break
+            await stream.aclose()
+        except TrivetError:
+            pass
+
+    await asyncio.gather(*(one() for _ in range(40)))
+    await provider.close()
+    server.close()
+    upstream.drop()
+    assert len(bank.rows) == 40
+    assert not bank.book.open
+    assert bank.reserved == 0
+    costs = [row.cost.usd for row in bank.rows]
+    assert bank.spent == sum(usd for usd in costs if usd is not None)
+    assert None not in costs
