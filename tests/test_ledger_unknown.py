@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from genai_prices.types import ClauseEquals, ModelInfo, ModelPrice
+
 from tests.exchange_files import exchange
 from tests.test_ledger_prices import models
 from trivet.ledger import listed
@@ -46,6 +48,12 @@ def test_a_model_without_prices_is_free_only_where_its_host_says_so() -> None:
     assert cost(Prices("gemma-4-31b-it", "https://generativelanguage.googleapis.com/v1beta")).usd == 0
     coder = Prices("qwen-3-coder-480b", "https://api.cerebras.ai/v1")
     assert_unknown(cost(coder), "has no price", "qwen-3-coder-480b")
+
+
+def test_a_kind_of_price_that_nobody_knows_makes_the_cost_unknown() -> None:
+    prices = ModelPrice(input_mtok=Decimal(1), rockets_mtok=Decimal(2))
+    told = listed.held(ModelInfo(id="x", match=ClauseEquals("x"), prices=prices), "x.example", None, None, 0)
+    assert (told.rates, "rockets_mtok" in (told.unknown or "")) == (None, True)
 
 
 def test_a_service_tier_without_a_price_is_unknown() -> None:

@@ -84,6 +84,8 @@ def held(model: Any, host: str, tier: str | None, geo: str | None, at: float) ->
             return Held(None, since, until, unknown=f"{source()} has no price of the service tier {tier!r}")
         for prices, start in reversed(changed):  # the first that has a price goes before the others
             found, dated = found | prices, start or dated
+    if strange := found.keys() - units().keys():
+        return Held(None, since, until, unknown=f"{source()} has a price of {min(strange)!r}, and not what that is")
     if geo not in _GEO:
         return Held(None, since, until, unknown=f"no price is known of inference in {geo!r}")
     if not found and not re.fullmatch(_FREE.get(host, ""), model.id):
@@ -159,7 +161,6 @@ def _read(prices: Any) -> Prices:
     found: Prices = {}
     for key, price in vars(prices).items():
         if price is not None:
-            # A kind of price that this version of the data has and its units do not: no usage can have it.
             name = by_key.get(key, key)
             base = getattr(price, "base", price)
             found[name] = ((0, base), *((tier.start, tier.price) for tier in getattr(price, "tiers", ())))
