@@ -122,7 +122,8 @@ class Cache(Wrapper):
 
     @functools.cached_property
     def _pipeline(self) -> bytes:
-        return _encoder.encode([FORMAT, self.revision, [_told(model) for model in beneath(self.inner)]])
+        below = [_told(model) for model in beneath(self.inner)]
+        return _encoder.encode([FORMAT, self.across_keys, self.revision, below])
 
     def _kept(self, request: Request, key: bytes) -> AnyResponse | None:
         body = self.store.get(key)
@@ -214,10 +215,12 @@ def _said(source: Source | None) -> Iterator[bytes | msgspec.Raw]:
 
 
 def _told(model: Model) -> tuple[Any, ...]:
-    """What of a model decides over its answers: its name and revision; of a wrapper, what it adds to requests."""
+    """What of a model decides over its answers: its name, its revision and whom it asks, where it has these; of a
+    wrapper, what it adds to requests."""
     kind = type(model).__qualname__
     if not isinstance(model, Wrapper):
-        return (kind, model.about.name, getattr(model, "revision", None))
+        base = getattr(getattr(model, "provider", None), "base", None)
+        return (kind, model.about.name, getattr(model, "revision", None), base)
     adds = {n: v for n, v in vars(model).items() if isinstance(v, Value | str) and not n.startswith("_")}
     return (kind, adds)
 
