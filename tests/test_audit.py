@@ -151,6 +151,11 @@ def test_the_prefixes_of_one_name_are_one_finding() -> None:
     assert "2 prefixes" in finding.text
 
 
+def test_a_name_that_leads_elsewhere_by_now_is_not_advised_on_its_prefixes() -> None:
+    moved = NameFacts(name="smart", models=(GPT,), stands_on=(GPT,), prompt_cache_off="smart")
+    assert prefixes([row(n, **LONG) for n in range(11)], moved) == []
+
+
 def test_embedded_models_and_answers_of_our_own_cache_are_left_out() -> None:
     assert prefixes([row(n, LOCAL, **LONG) for n in range(11)], OFF) == []
     assert prefixes([row(n, cache="hit", **LONG) for n in range(11)], OFF) == []

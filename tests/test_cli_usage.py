@@ -151,6 +151,18 @@ def test_since_and_until_take_days_with_the_whole_of_them(write: Write, capsys: 
     assert len(lines(capsys, "--since", "2026-11-21T12:00:01", "--until", "2026-11-22T11:59")) == 1
 
 
+def test_days_are_those_of_this_machine(write: Write, capsys: Printed, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(row("a", at=1_795_190_400 - 60), row("b", at=1_795_190_400 + 60))  # 2026-11-20T16:00Z: midnight in Taipei
+    try:
+        monkeypatch.setenv("TZ", "Asia/Taipei")
+        time.tzset()
+        assert [each[0] for each in lines(capsys, "--by", "day")] == ["day", "2026-11-20", "2026-11-21", "total"]
+        assert lines(capsys, "--since", "2026-11-21")[-1][1] == "1"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
 def test_days_ago_begin_with_their_day_and_hours_ago_do_not(write: Write, capsys: Printed) -> None:
     now = time.time()
     begins = time.mktime((*time.localtime(now - DAY)[:3], 0, 0, 0, 0, 0, -1))

@@ -60,10 +60,6 @@ class Facts(Value, frozen=True, kw_only=True):
     models: Mapping[str, ModelFacts]
     price: Callable[[str, Usage], Decimal | None]
 
-    def leads_to(self, name: str, model: str) -> NameFacts:
-        """Of a name that was asked for; of one that is unknown by now, that this model has answered."""
-        return self.names.get(name) or NameFacts(name=name, models=(model,))
-
 
 class Finding(Value, frozen=True, kw_only=True):
     """`usd` is what could have been spared in the period, `tokens` those that were sent again; None where it is not

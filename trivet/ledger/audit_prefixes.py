@@ -90,7 +90,11 @@ class Prefixes:
         moved: dict[str, _Count] = defaultdict(_Count)
         for prefix, seen in self._seen.items():
             self._count(prefix, sorted(seen, key=lambda each: each.at), facts, again, moved)
-        found = [_again(facts, name, facts.models[model], count) for (name, model), count in again.items()]
+        found = [
+            _again(facts, name, facts.models[model], count)
+            for (name, model), count in again.items()
+            if name not in facts.names or model in facts.names[name].models  # still: names change
+        ]
         found += [_moved(facts.names[name], count) for name, count in moved.items() if name in facts.names]
         untold: Counter[str] = Counter()
         for (_, model), count in again.items():
@@ -139,7 +143,7 @@ def _again(facts: Facts, name: str, model: ModelFacts, count: _Count) -> Finding
     usd = count.usd if count.priced and model.caches else None
     if not count.wasted or (usd is not None and usd <= 0):
         return None
-    off = facts.leads_to(name, model.name).prompt_cache_off
+    off = facts.names[name].prompt_cache_off if name in facts.names else None
     toml = None
     if model.caches is False:
         mend = (
