@@ -138,9 +138,9 @@ class Counting:
     def configured(self, model: Model, name: str, settings: ModelSettings) -> Model:
         """What `[models.NAME]` says of caches."""
         if not settings.prompt_cache:
-            from trivet.adapt.prompt_cache import Without
+            from trivet.adapt.prompt_cache import NoPromptCache
 
-            model = Without(model)
+            model = NoPromptCache(model)
         if settings.cache:
             from trivet.adapt.cache import Cache
 

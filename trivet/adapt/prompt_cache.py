@@ -22,7 +22,7 @@ from trivet.adapt import break_points
 from trivet.model import Model, Wrapper
 from trivet.types import Chat, Message, Part, Request, Text, replace
 
-__all__ = ["PromptCache"]
+__all__ = ["NoPromptCache", "PromptCache"]
 
 _SHORTEST = 1024  # OpenAI keeps no prefix that has fewer tokens
 _KEYED = re.compile(r"(?:ft:)?(?:gpt-(?:[34](?!\d)|5(?!\.?\d)|5\.[0-5](?!\d))|chatgpt-4o|o[134](?!\d))")
@@ -41,7 +41,7 @@ class PromptCache(Wrapper):
         self._least = break_points.least(model) if marked else None
 
     def edit(self, request: Request) -> Request:
-        if not isinstance(request, Chat):
+        if not isinstance(request, Chat) or not request.context.prompt_cache:
             return request
         if self._least is not None:
             return break_points.placed(request, self._least)
@@ -49,6 +49,13 @@ class PromptCache(Wrapper):
             key = cache_key(request)
             return request if key is None else replace(request, cache_key=key)
         return request
+
+
+class NoPromptCache(Wrapper):
+    """Has requests go out as they are: no `PromptCache` below it places anything."""
+
+    def edit(self, request: Request) -> Request:
+        return replace(request, context=replace(request.context, prompt_cache=False))
 
 
 def cache_key(request: Chat) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -179,7 +180,7 @@ class Tried:
 
     def __init__(self, priced: Priced, request: Request) -> None:
         self.priced, self.request, self.name = priced, request, priced.name
-        self.began = time.perf_counter()
+        self.began, self.when = time.perf_counter(), datetime.now(UTC)
         self.took_s: float | None = None
         self.first_content_s: float | None = None
         self.outcome: Outcome = "cancelled"
@@ -198,7 +199,7 @@ class Tried:
 
     def answered(self, response: Response) -> None:
         self.outcome, self.response, self.usage = "answered", response, response.usage
-        self._over(self.priced.cost(self.request, response))
+        self._over(self.priced.cost(self.request, response, self.when))
 
     def failed(self, error: TrivetError) -> None:
         self.outcome, self.error = "failed", type(error).__name__
@@ -248,7 +249,7 @@ class Tried:
             cache_write_1h_tokens=cost.cache_write_1h_tokens,
             output_tokens=output,
         )
-        return self.priced.estimate(self.request, self.usage)
+        return self.priced.estimate(self.request, self.usage, self.when)
 
     def _over(self, cost: Cost) -> None:
         self.took_s = time.perf_counter() - self.began

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from trivet.errors import BudgetError, TrivetError
 from trivet.ledger.account import FREE, Account, Book, Tried
 from trivet.ledger.estimate import most_output_tokens, size
 from trivet.ledger.settings import BudgetSettings
-from trivet.ledger.units import TEXT, inference_geo, own_tools, service_tier, units
+from trivet.ledger.units import TEXT, inference_geo, of_prompt, own_tools, service_tier, units
 from trivet.model import Model, Wrapper, ended
 from trivet.types import Cost, CountTokens, Done, Event, Request, Response, Usage, UsageUpdate, replace
 
@@ -61,8 +62,8 @@ class Priced(Wrapper):
             if tried.took_s is None:
                 tried.left()
 
-    def cost(self, request: Request, response: Response) -> Cost:
-        """Of a whole answer."""
+    def cost(self, request: Request, response: Response, when: datetime) -> Cost:
+        """Of a whole answer to what was asked at `when`."""
         if isinstance(request, CountTokens):
             return Cost(usd=FREE, source="counting is free")
         counted, uncounted = units(request, response)
@@ -70,23 +71,31 @@ class Priced(Wrapper):
             return Cost(unknown=f"{self.name}: what {uncounted} cost is not told with the answer")
         return self.prices.cost(
             response.usage,
+            when=when,
             service_tier=service_tier(request, response),
-            inference_geo=inference_geo(response),
+            inference_geo=inference_geo(request, response),
             units=counted,
         )
 
-    def estimate(self, request: Request, usage: Usage) -> Cost:
+    def estimate(self, request: Request, usage: Usage, when: datetime) -> Cost:
         """Of an answer that was cut, at what was generated."""
         if isinstance(request, CountTokens):
             return Cost(usd=FREE, source="counting is free")
-        return self.prices.cost(usage, service_tier=service_tier(request, None), estimate=True, units=TEXT)
+        return self.prices.cost(
+            usage,
+            when=when,
+            service_tier=service_tier(request, None),
+            inference_geo=inference_geo(request, None),
+            estimate=True,
+            units=TEXT,
+        )
 
     async def _reserved(self, account: Account, tried: Tried, request: Request) -> Request:
         """The request as it goes on, with what it may cost held for it."""
         if isinstance(request, CountTokens):
             return request
         request = self._bounded(request)
-        most = self._most(account, request)
+        most = self._most(account, request, tried.when)
         tried.request = request
         await account.reserve(most)
         tried.used = most
@@ -101,7 +110,7 @@ class Priced(Wrapper):
         bound = replace(sampling, max_tokens=self.settings.max_tokens + thinks)
         return replace(request, sampling=bound)
 
-    def _most(self, account: Account, request: Request) -> Mapping[str, Any]:
+    def _most(self, account: Account, request: Request, when: datetime) -> Mapping[str, Any]:
         prompt, output = size(request), most_output_tokens(request) or 0
         media = self.settings.media_tokens
         tokens = prompt.about_tokens(media) + output
@@ -113,7 +122,14 @@ class Priced(Wrapper):
                 f"{account.request.context.key!r} has a budget. Leave it out, or set allow_unbounded = true under "
                 "[budgets]"
             )
-        usd = self.prices.most(prompt.most_tokens(media), output, service_tier=service_tier(request, None))
+        usd = self.prices.most(
+            prompt.most_tokens(media),
+            output,
+            when=when,
+            service_tier=service_tier(request, None),
+            inference_geo=inference_geo(request, None),
+            units=of_prompt(request),
+        )
         if usd is None:
             raise _refused(
                 f"the price of {self.name} is not known, and the key {account.request.context.key!r} has a budget. "

@@ -20,9 +20,10 @@ from trivet.types import (
     ToolResult,
 )
 
-__all__ = ["TEXT", "inference_geo", "own_tools", "service_tier", "units"]
+__all__ = ["TEXT", "inference_geo", "of_prompt", "own_tools", "service_tier", "units"]
 
-TEXT: Mapping[str, int | None] = {**TEXT_PROMPT, **TEXT_ANSWER}  # as nearly all requests and answers are
+_NOT_AN_HOUR = {"cache_write_1h_tokens": 0}  # of what is written to a cache: no mark asks for so long
+TEXT: Mapping[str, int | None] = {**TEXT_PROMPT, **TEXT_ANSWER, **_NOT_AN_HOUR}  # as nearly all requests are
 _USUAL = {"standard", "default", "auto", "standard_only", ""}
 # What is left of these fields when our own tools are taken out lets the provider run tools of its own.
 _FIELDS = ("tools", "web_search_options", "plugins", "mcp_servers", "search_parameters", "container")
@@ -39,17 +40,21 @@ _OF_KIND = {
 def service_tier(request: Request, response: Response | None) -> str | None:
     """The tier that answered, by the answer; where that does not tell, the one asked for. None is the usual one."""
     told: Any = getattr(request, "service_tier", None)
+    if request.extra and request.extra.get("speed") == "fast":  # Anthropic's, at a price of its own
+        told = "fast"
     if response is not None and response.extra:
         beyond = response.extra.get("anthropic_usage")
-        by_use = beyond.get("service_tier") if isinstance(beyond, Mapping) else None
-        told = response.extra.get("service_tier") or by_use or told
+        by_use = beyond if isinstance(beyond, Mapping) else {}
+        told = "fast" if by_use.get("speed") == "fast" else by_use.get("service_tier") or told
+        told = response.extra.get("service_tier") or told
     return None if not isinstance(told, str) or told.lower() in _USUAL else told.lower()
 
 
-def inference_geo(response: Response) -> str | None:
-    """Where Anthropic has answered, which it may charge more for."""
-    beyond = response.extra.get("anthropic_usage") if response.extra else None
+def inference_geo(request: Request, response: Response | None) -> str | None:
+    """Where Anthropic has answered, or is to answer, which it may charge more for."""
+    beyond = response.extra.get("anthropic_usage") if response is not None and response.extra else None
     told = beyond.get("inference_geo") if isinstance(beyond, Mapping) else None
+    told = told or (request.extra.get("inference_geo") if request.extra else None)
     return told if isinstance(told, str) else None
 
 
@@ -65,17 +70,26 @@ def units(request: Request, response: Response) -> tuple[Mapping[str, int | None
     not told (None: nothing)."""
     said = [part for c in response.choices for part in c.message.content] if isinstance(response, ChatResponse) else []
     text = all(type(part) is Text for part in said) or not any(isinstance(p, Audio | Image | Opaque) for p in said)
-    kinds = _media(request)
-    if text and not kinds and not request.extra:
+    prompt = of_prompt(request)
+    if text and prompt is TEXT and not request.extra:
         return TEXT, None
-    found: dict[str, int | None] = {}
-    if text:
-        found |= TEXT_ANSWER
-    if not kinds:
-        found |= TEXT_PROMPT
-    elif "opaque" not in kinds:
-        found |= {name: 0 for kind, names in _OF_KIND.items() if kind not in kinds for name in names}
+    found = dict(prompt)
+    if not text:
+        found = {name: count for name, count in found.items() if name not in TEXT_ANSWER}
     return found, None if own_tools(request) is None else _ran(response, said, found)
+
+
+def of_prompt(request: Request) -> Mapping[str, int | None]:
+    """What is known of these counts before the answer: those of what the prompt does not have."""
+    kinds = _kinds(request)
+    if not kinds:
+        return TEXT
+    found: dict[str, int | None] = dict(TEXT_ANSWER)
+    if "hour" not in kinds:
+        found |= _NOT_AN_HOUR
+    if "opaque" not in kinds:
+        found |= {name: 0 for kind, names in _OF_KIND.items() if kind not in kinds for name in names}
+    return found
 
 
 def _ran(response: Response, said: Iterable[Part], found: dict[str, int | None]) -> str | None:
@@ -91,16 +105,22 @@ def _ran(response: Response, said: Iterable[Part], found: dict[str, int | None])
     return None  # they were there, and nothing says that one has run
 
 
-def _media(request: Request) -> set[str]:
-    """Which kinds of parts beside text the prompt has."""
+def _kinds(request: Request) -> set[str]:
+    """Which kinds of parts beside text the prompt has; `hour` where a mark wants its prefix kept for so long."""
     if not isinstance(request, Conversation):
         return set()
     kinds: set[str] = set()
     for message in request.messages:
         for part in message.content:
+            if part.cache is not None and part.cache.ttl == "1h":
+                kinds.add("hour")
             if type(part) is not Text:
                 inner = part.content if isinstance(part, ToolResult) else (part,)
                 kinds.update(_kind(each) for each in inner)
+    if any(tool.cache is not None and tool.cache.ttl == "1h" for tool in request.tools):
+        kinds.add("hour")
+    if request.extra and "cache_control" in request.extra:
+        kinds.add("hour")
     return kinds - {"text"}
 
 
