@@ -48,9 +48,8 @@ def ceiling(most: float) -> float:
     if not most > 0:
         return 1.0
     power = 10.0 ** math.floor(math.log10(most))
-    return next(
-        (step * power for step in (1, 1.2, 1.6, 2, 2.5, 3, 4, 5, 6, 8, 10) if most <= step * power * (1 + 1e-9)), 10 * power
-    )
+    steps = (1, 1.2, 1.6, 2, 2.5, 3, 4, 5, 6, 8, 10)
+    return next((step * power for step in steps if most <= step * power * (1 + 1e-9)), 10 * power)
 
 
 def merged(
