@@ -338,7 +338,7 @@ def test_unknown_costs_are_a_note_and_never_nothing() -> None:
     report = Audit([row(0, cost=Cost(unknown="no price")), row(1, "acme/x", cost=Cost())]).report(facts(ALIAS))
     assert found(report, "price") == []
     (note,) = report.notes
-    assert "What 2 requests have cost is not known" in note
+    assert "The cost of 2 requests is not known" in note
     assert "anthropic/opus (1)" in note
 
 

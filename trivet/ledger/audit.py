@@ -53,7 +53,7 @@ class Audit:
             worst = ", ".join(f"{model} ({n:,})" for model, n in unpriced.most_common(5))
             more = f" and {len(unpriced) - 5} more" if len(unpriced) > 5 else ""
             notes.append(
-                f"What {unpriced.total():,} requests have cost is not known, so that nothing is said of their price: "
-                f'{worst}{more}. Prices of your own are [prices."MODEL"] in trivet.toml.'
+                f"The cost of {unpriced.total():,} request{'s' if unpriced.total() > 1 else ''} is not known, so that "
+                f'nothing is said of what would be cheaper: {worst}{more}. Prices of your own are [prices."MODEL"] in trivet.toml.'
             )
         return Report(requests=self.requests, findings=tuple(found), notes=tuple(notes))
