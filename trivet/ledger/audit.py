@@ -54,6 +54,7 @@ class Audit:
             more = f" and {len(unpriced) - 5} more" if len(unpriced) > 5 else ""
             notes.append(
                 f"The cost of {unpriced.total():,} request{'s' if unpriced.total() > 1 else ''} is not known, so that "
-                f'nothing is said of what would be cheaper: {worst}{more}. Prices of your own are [prices."MODEL"] in trivet.toml.'
+                f"nothing is said of what would be cheaper: {worst}{more}. "
+                'Prices of your own are [prices."MODEL"] in trivet.toml.'
             )
         return Report(requests=self.requests, findings=tuple(found), notes=tuple(notes))
