@@ -202,13 +202,13 @@ class CacheStore:
     def _work(self) -> None:
         while not self._closed:
             with self._changed:
-                todo = self._waiting or self._used or self._damaged or self._missed
-                if not todo and not self._closed:
-                    self._changed.wait()
-                    continue
+                self._changed.wait_for(lambda: self._closed or self._todo())
                 rest_s = max(self.flush_s, self._rests_until - time.monotonic())
                 self._changed.wait_for(lambda: self._closed, rest_s)
             self.flush()
+
+    def _todo(self) -> bool:
+        return bool(self._waiting or self._used or self._damaged or self._missed)
 
     def _flush(self) -> None:
         try:
