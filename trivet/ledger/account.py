@@ -137,7 +137,7 @@ class Account:
         request, context = self.request, self.request.context
         hit = response is not None and response.cache == "hit"
         cache: CacheState = "none" if response is None or response.cache is None else response.cache
-        prefix = prefix_of(request)
+        prefix = prefix_of(self.attempts[-1].request if self.attempts else request)  # with what wrappers put in front
         return Row(
             id=context.id or "",
             at=self.at,
