@@ -258,6 +258,18 @@ async def test_a_new_window_begins_anew_and_old_reservations_stay_in_theirs(
     assert in_file(keys, "1usd/day", clock.now) == (counted("usd", CENT),) * 2
 
 
+async def test_a_lease_ends_with_its_window(make: Make, keys: Keys, clock: Clock) -> None:
+    budgets = make("100 requests/minute")
+    await budgets.reserve("alice", {"requests": 1})
+    assert in_file(keys, "100 requests/minute")[1] > 1
+    clock.now += 60
+    await budgets.reserve("alice", {"requests": 1})
+    await budgets.flush()
+    assert in_file(keys, "100 requests/minute", NOON)[1] == 1
+    assert in_file(keys, "100 requests/minute", clock.now)[1] == 1
+    await budgets.close()
+
+
 async def test_an_attempt_in_a_new_window_is_reserved_and_booked_there(make: Make, keys: Keys, clock: Clock) -> None:
     budgets = make("1usd/day", "9usd/ever")
     one = await budgets.reserve("alice", {"usd": Decimal("0.6")})
@@ -315,6 +327,9 @@ async def test_a_refusal_puts_back_what_the_process_has_left(make: Make, keys: K
     assert in_file(keys, "160 tokens/day")[1] > 3
     await refusal(budgets, tokens=158)
     assert in_file(keys, "160 tokens/day")[1] == 3
+    asked = [budgets.reserve("alice", {"tokens": n}) for n in (1, 158)]
+    await asyncio.gather(*asked, return_exceptions=True)
+    assert in_file(keys, "160 tokens/day")[1] == 4
     await budgets.close()
 
 
@@ -331,6 +346,15 @@ async def test_another_limit_is_in_force_at_once_and_what_was_spent_stays(make: 
     one.settle({})
     error = await refusal(budgets, usd=CENT)
     assert "0 USD left of its budget of 0.9usd/day (0.5 USD spent, 1 USD reserved)" in error.message
+    await budgets.close()
+
+
+async def test_a_lower_limit_holds_for_what_was_leased_before(make: Make, keys: Keys) -> None:
+    budgets = make("1600 requests/day")
+    await budgets.reserve("alice", {"requests": 1})
+    Keys(keys.path).change("alice", [Limit.of("1 requests/day")], ())
+    keys.all()
+    await refusal(budgets, requests=1)
     await budgets.close()
 
 
@@ -366,6 +390,20 @@ def test_budgets_outlive_the_loop_that_they_began_in(make: Make) -> None:
     asyncio.run(budgets.reserve("alice", {"requests": 1}))
     with pytest.raises(BudgetError):
         asyncio.run(budgets.reserve("alice", {"requests": 1}))
+    asyncio.run(budgets.close())
+
+
+def test_a_loop_that_ends_while_the_file_is_asked_leaves_nothing_to_wait_for(keys: Keys) -> None:
+    async def leaves() -> None:
+        asks = asyncio.create_task(budgets.reserve("alice", {"requests": 1}))
+        await asyncio.sleep(0)
+        assert not asks.done()
+
+    keys.add("alice", [Limit.of("3 requests/day")])
+    budgets = Budgets(keys, BudgetSettings(), busy_s=60)
+    with locked(keys.path):
+        asyncio.run(leaves())
+    asyncio.run(budgets.reserve("alice", {"requests": 1}))
     asyncio.run(budgets.close())
 
 
@@ -461,6 +499,18 @@ async def test_while_the_file_is_away_what_was_leased_may_be_taken(make: Make, k
         with pytest.raises(TrivetError, match="is locked"):
             await budgets.reserve("alice", {"requests": 1})
     await budgets.close()
+
+
+async def test_what_comes_free_while_the_file_is_asked_in_vain_may_be_taken(make: Make, keys: Keys) -> None:
+    budgets = make("10 requests/day")
+    one = await budgets.reserve("alice", {"requests": 10})
+    with locked(keys.path):
+        asks = asyncio.create_task(budgets.reserve("alice", {"requests": 3}))
+        await asyncio.sleep(0)  # it has asked
+        one.settle({"requests": 7})
+        await asks
+    await budgets.close()
+    assert in_file(keys, "10 requests/day") == (7, 10)
 
 
 async def test_a_locked_file_is_waited_for_once_and_not_by_each_request(make: Make, keys: Keys) -> None:

@@ -57,9 +57,9 @@ class _Account:
         self.ends = min((lease.ends for lease in fresh), default=float("inf"))
 
     def take(self, wanted: list[int]) -> bool:
-        """From what is free: of every limit, or of none. What wants nothing of a limit does not care for it."""
+        """From what is free: of every limit, or of none."""
         for lease, want in zip(self.leases, wanted, strict=True):
-            if want > lease.free and want:
+            if want > lease.free:
                 return False
         for lease, want in zip(self.leases, wanted, strict=True):
             lease.free -= want

@@ -161,6 +161,7 @@ def _answer(connection: sqlite3.Connection, order: Order) -> Answer:
     granted = [0] * len(left)
     lacking: list[tuple[int, int] | None] = []
     for wanted in order.asking:
+        # What wants nothing of a limit does not care whether it is overdrawn.
         short = next((i for i, want in enumerate(wanted) if want and want > left[i]), None)
         lacking.append(None if short is None else (short, left[short]))
         if short is None:
