@@ -107,6 +107,25 @@ def test_many_processes_may_make_one_file_at_once(path: Path) -> None:
             assert connection.execute("SELECT count(*), sum(x) FROM a").fetchone() == (5, 1 + 4 * 3)
 
 
+def test_another_process_that_is_just_making_the_file_is_waited_for(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite itself gives up at once where somebody is about to write to a file that has no WAL yet."""
+    path.parent.mkdir()
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        waits: list[float] = []
+
+        def wait(seconds: float) -> None:
+            waits.append(seconds)
+            other.rollback()
+
+        monkeypatch.setattr("time.sleep", wait)
+        with contextlib.closing(opened(path, [FIRST])) as connection:
+            assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert len(waits) == 1
+
+
 @pytest.mark.skipif(os.name == "nt", reason="locks are a process's own on POSIX")
 def test_a_second_connection_leaves_the_locks_of_the_first(path: Path) -> None:
     """Closing any file descriptor of a file ends all locks that the process has on it (sqlite.org/howtocorrupt.html,

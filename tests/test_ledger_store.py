@@ -176,10 +176,13 @@ def test_rows_of_one_batch_and_of_many_come_in_the_order_of_their_time(store: St
 def test_of_two_rows_with_one_id_the_first_stays_with_its_own_attempts(store: Store, path: Path) -> None:
     store.add(row("a"))
     store.flush()
-    store.add(row("a", attempt("openai/b"), attempt("openai/c")))
     store.add(row("b", attempt("openai/d")))
+    store.add(row("a", attempt("openai/b"), attempt("openai/c")))
     assert store.flush()
-    assert list(export(path)) == [row("a"), row("b", attempt("openai/d"))]
+    store.add(row("c"))
+    assert store.flush()
+    assert list(export(path)) == [row("a"), row("b", attempt("openai/d")), row("c")]
+    assert store.dropped == 0
 
 
 def test_nobody_else_on_the_machine_may_read_it(store: Store, path: Path) -> None:
@@ -382,7 +385,8 @@ def test_a_folder_that_cannot_be_made_is_a_problem_until_it_can(tmp_path: Path, 
     store.close()
 
 
-def test_a_file_that_may_not_be_written_is_a_problem_until_it_may(path: Path) -> None:
+@pytest.mark.parametrize("folder", [0o555, 0o777])
+def test_a_file_that_may_not_be_written_is_a_problem_until_it_may(path: Path, folder: int) -> None:
     """In a process of its own: root may write everywhere, so it becomes somebody else."""
     script = """
         import os, sys
@@ -404,22 +408,23 @@ def test_a_file_that_may_not_be_written_is_a_problem_until_it_may(path: Path) ->
     first = Store(path)
     first.add(row("a"))
     first.close()
-    for folder in path.parents[:4]:  # pytest's own are for their owner alone
+    for above in path.parents[:4]:  # pytest's own are for their owner alone
         with contextlib.suppress(PermissionError):
-            folder.chmod(0o755)
+            above.chmod(0o755)
     path.chmod(0o444)
-    path.parent.chmod(0o555)
+    path.parent.chmod(folder)
     process = python(script, path)
     assert process.stdin is not None
     assert process.stdout is not None
     problem = process.stdout.readline()
     path.parent.chmod(0o777)
-    path.chmod(0o666)
+    for file in path.parent.iterdir():  # SQLite makes the others as the first one is
+        file.chmod(0o666)
     process.stdin.write("\n")
     process.stdin.close()
     assert process.wait() == 0
     assert "cannot be written" in problem
-    assert "make it and its folder writable" in problem
+    assert "make its folder and ledger.db* in it writable" in problem
     assert ids(path) == ["a", "b"]
 
 

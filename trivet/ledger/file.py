@@ -171,7 +171,10 @@ def sentence(error: Exception, path: Path, busy_s: float) -> str:
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return f"Another process has locked {path} for more than {busy_s:g} s: end it, or let it finish."
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_AUTH):
-        return f"{path} cannot be written ({error}): make it and its folder writable, or name another file in [ledger]."
+        return (
+            f"{path} cannot be written ({error}): make its folder and {path.name}* in it writable, "
+            "or name another file as path in [ledger]."
+        )
     if damaged(error):
         return f"{path} is damaged ({error}): move it elsewhere, and a new one is begun."
     if isinstance(error, ConfigError):
