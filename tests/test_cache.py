@@ -209,6 +209,7 @@ async def test_what_the_client_wrote_counts_but_for_whether_it_streams(store: Ca
     # Fields that no value has, as the id of an item of OpenAI's responses, get to a provider of the protocol.
     assert await asked(Cache(Fake(), store), request=wrote(), again=wrote(item={"id": "rs_1"})) == 1
     assert await asked(Cache(Fake(), store), request=wrote(), again=replace(CHAT, model="m")) == 1  # of Python
+    assert await asked(Cache(Fake(), store), request=wrote(a=11), again=wrote(a1=1)) == 2
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,21 @@ def test_the_newer_takes_the_place_of_the_older(made: Made) -> None:
     assert store.get(key(1)) == b"three"
 
 
+def test_what_is_put_while_the_older_is_written_is_written_after_it(made: Made) -> None:
+    clock, during = Clock(), [b"two"]
+
+    def looked_at() -> float:  # as the clock is while a batch is written
+        if during and written:
+            store.put(key(1), during.pop())
+        return clock()
+
+    store, written = made(clock=looked_at), False
+    store.put(key(1), b"one")
+    written = True
+    store.flush()
+    assert store.get(key(1)) == made(clock=clock).get(key(1)) == b"two"
+
+
 def test_bytes_are_made_smaller_where_that_pays(made: Made, path: Path) -> None:
     store = made()
     store.put(key(1), b"word " * 1000)

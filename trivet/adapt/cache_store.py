@@ -81,7 +81,7 @@ class CacheStore:
         self._used: dict[bytes, float] = {}
         self._reader: sqlite3.Connection | None = None
         self._rests_until = 0.0  # on the monotonic clock
-        self._damaged = self._missed = self._closed = False
+        self._damaged = self._missed = self._closed = self._idle = False
         self._thread: threading.Thread | None = None
         self._writing = threading.Lock()  # guards the rest, and is held while it is written
         self._writer: sqlite3.Connection | None = None
@@ -175,7 +175,8 @@ class CacheStore:
         if self._thread is None and not self._closed:
             self._thread = threading.Thread(target=self._work, name="trivet-cache", daemon=True)
             self._thread.start()
-        self._changed.notify_all()
+        elif self._idle:  # and not waiting for more already: to be woken takes longer than all else here
+            self._changed.notify_all()
 
     def _failed(self, error: Exception) -> None:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without what the extended codes add
@@ -202,7 +203,9 @@ class CacheStore:
     def _work(self) -> None:
         while not self._closed:
             with self._changed:
+                self._idle = True
                 self._changed.wait_for(lambda: self._closed or self._todo())
+                self._idle = False
                 rest_s = max(self.flush_s, self._rests_until - time.monotonic())
                 self._changed.wait_for(lambda: self._closed, rest_s)
             self.flush()
