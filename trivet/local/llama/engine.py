@@ -18,7 +18,7 @@ import os
 import re
 import secrets
 import threading
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Hashable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
@@ -34,6 +34,7 @@ from trivet.errors import (
     TrivetError,
     WeightsError,
 )
+from trivet.local.llama.sessions import Sessions
 from trivet.local.llama.slots import Slots
 from trivet.local.settings import LocalSettings
 
@@ -70,6 +71,7 @@ class Engine:
         self.embedding = embedding
         self._verify = verify
         self.slots = Slots(1 if embedding else settings.slots)
+        self.sessions = Sessions(self.slots.total)
         self.caps: Mapping[str, bool] = {}
         self._server: Any = None
         self._key = secrets.token_urlsafe(32)
@@ -126,6 +128,7 @@ class Engine:
         p.endpoint_props = True
         p.verbosity = 0
         p.cache_ram_mib = PROMPT_CACHE_MIB
+        p.slot_prompt_similarity = 0  # which takes the slot of another conversation: see `sessions`
         p.n_parallel = self.slots.total
         p.n_ctx = self.context * self.slots.total  # a slot gets its share, so that no request can crowd out another
         p.n_batch = self.settings.batch
@@ -158,20 +161,23 @@ class Engine:
 
     # --- calls -----------------------------------------------------------------------------------------
 
-    async def stream(self, call: Call, body: Mapping[str, Any], *, slots: int = 1) -> AsyncGenerator[Chunk, None]:
-        """The engine's chunks for a chat or a plain completion, which takes `slots` slots.
+    async def stream(
+        self, call: Call, body: Mapping[str, Any], *, slots: int = 1, session: Hashable = None
+    ) -> AsyncGenerator[Chunk, None]:
+        """The engine's chunks for a chat or a plain completion, which takes `slots` slots: that of its `session` where
+        that has one.
 
         Closing the generator tells the engine to stop; the slots are free again when it has.
         """
         await self.load()
         await self.slots.take(slots)
-        running = _Running(slots, self)
+        running = _Running(slots, self, session)
         try:
             self._open()
             work = self._server.handle_chat_completions if call == "chat" else self._server.handle_completions
-            self._workers.submit(running.run, work, {**body, "stream": True})
+            self._workers.submit(running.run, work, {**body, **running.chosen, "stream": True})
         except BaseException:
-            self.slots.give(slots)
+            running.give()
             raise
         try:
             while (chunk := await running.queue.get()) is not None:
@@ -262,13 +268,17 @@ class Engine:
 class _Running:
     """One call on its thread. `None` ends its queue."""
 
-    def __init__(self, slots: int, engine: Engine) -> None:
+    def __init__(self, slots: int, engine: Engine, session: Hashable) -> None:
         self.queue: asyncio.Queue[Chunk | None] = asyncio.Queue()
         self.failure: BaseException | None = None
         self.left = False  # the client has gone
         self._loop = asyncio.get_running_loop()
         self._slots = slots
         self._engine = engine
+        self._session = session
+        self._places, own = engine.sessions.take(session, slots)
+        self._actual: int | None = None
+        self.chosen: Mapping[str, int] = {"id_slot": self._places[0]} if own else {}
 
     def run(self, work: Callable[[Mapping[str, Any], Callable[[Chunk], bool]], Any], body: Mapping[str, Any]) -> None:
         try:
@@ -277,13 +287,20 @@ class _Running:
         except BaseException as e:
             self.failure = e
         finally:
-            self._engine.slots.give(self._slots)
+            self.give()
             self._put(None)
+
+    def give(self) -> None:
+        """Gives the slots back."""
+        self._engine.sessions.give(self._places, self._session, self._actual)
+        self._engine.slots.give(self._slots)
 
     def _chunk(self, chunk: Chunk) -> bool:
         """True stops the engine, and so does any other truthy value. It swallows what is raised in here, and then its
         answer looks complete: so that is carried out by hand."""
         try:
+            if self._slots == 1 and "__verbose" in chunk:  # the last one tells
+                self._actual = chunk["__verbose"].get("id_slot")
             return self._over() or not self._put(chunk)
         except BaseException as e:
             self.failure = e

@@ -14,6 +14,7 @@ from trivet.local import gguf
 from trivet.local.llama import body as bodies
 from trivet.local.llama.answer import Answer
 from trivet.local.llama.engine import EMBED_TOKENS, Engine, template
+from trivet.local.llama.sessions import session
 from trivet.local.llama.slots import Slots
 from trivet.local.settings import LocalSettings
 from trivet.model import About, Model
@@ -123,7 +124,7 @@ class Llama(Model):
         forced = request.tool_choice is not None and request.tool_choice.mode in ("required", "named")
         held, probs = body.get("grammar"), request.sampling.logprobs
         answer = Answer(self.engine.name, grammar=held, forced=forced, logprobs=probs)
-        async with aclosing(self._run("chat", body, request.sampling.n, answer)) as events:
+        async with aclosing(self._run("chat", body, request, answer)) as events:
             async for event in events:
                 yield event
         yield Done(response=answer.chat())
@@ -131,13 +132,16 @@ class Llama(Model):
     async def _complete(self, request: Complete) -> AsyncGenerator[Event, None]:
         body = bodies.complete(request, await self._limits())
         answer = Answer(self.engine.name, logprobs=request.sampling.logprobs)
-        async with aclosing(self._run("complete", body, request.sampling.n, answer)) as events:
+        async with aclosing(self._run("complete", body, request, answer)) as events:
             async for event in events:
                 yield event
         yield Done(response=answer.complete())
 
-    async def _run(self, call: Any, body: dict[str, Any], n: int, answer: Answer) -> AsyncGenerator[Event, None]:
-        async with aclosing(self.engine.stream(call, {**body, **self._loras()}, slots=n)) as chunks:
+    async def _run(
+        self, call: Any, body: dict[str, Any], request: Chat | Complete, answer: Answer
+    ) -> AsyncGenerator[Event, None]:
+        slots, told = request.sampling.n, session(body, request.context.session)
+        async with aclosing(self.engine.stream(call, {**body, **self._loras()}, slots=slots, session=told)) as chunks:
             async for chunk in chunks:
                 for event in answer.events(chunk):
                     yield event

@@ -1,0 +1,108 @@
+"""Conversations that take turns at the engine, each of which finds what its last turn has left."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.engines import all_free, opening
+from trivet.local.llama import Llama
+from trivet.local.llama.sessions import Sessions, session
+from trivet.types import Chat, ChatResponse, Message, Sampling, assistant, system, user
+
+SHARED = system("You are terse. " * 9)
+
+
+async def answered(model: Llama, messages: tuple[Message, ...]) -> tuple[int, int]:
+    """The tokens of the prompt, and how many of them were not to be read again."""
+    response = await model.call(Chat(messages=messages, sampling=Sampling(max_tokens=1)))
+    assert isinstance(response, ChatResponse)
+    prompt, cached = response.usage.input_tokens, response.usage.cache_read_tokens
+    assert prompt is not None
+    assert cached is not None
+    return prompt, cached
+
+
+def conversation(name: str, turns: int) -> tuple[Message, ...]:
+    later = [m for n in range(1, turns) for m in (assistant("Well."), user(f"And {n}?"))]
+    return (SHARED, user(f"Of {name}: " + f"tell {name} " * 8), *later)
+
+
+@pytest.mark.parametrize(("number", "at_once"), [(3, False), (4, True)])
+async def test_each_conversation_gets_its_prefix_back_whatever_others_share(
+    llama: Llama, number: int, at_once: bool
+) -> None:
+    names = [f"{'all' if at_once else 'one'}{number}{letter}" for letter in "abcdef"[:number]]
+    asked = dict.fromkeys(names, 0)
+    for turn in (1, 2):
+        work = [answered(llama, conversation(name, turn)) for name in names]
+        done = await asyncio.gather(*work) if at_once else [await each for each in work]
+        for name, (prompt, cached) in zip(names, done, strict=True):
+            # All of the turn before but the head of the answer, which begins anew.
+            assert cached >= asked[name] - 8, f"{name} at its turn {turn}"
+            asked[name] = prompt
+        await all_free(llama)
+
+
+async def test_a_conversation_that_has_lost_its_slot_is_found_again_in_ram() -> None:
+    async with opening(slots=2) as model:
+        prompt, _ = await answered(model, conversation("kept", 1))
+        for n in range(3):
+            await answered(model, (SHARED, user(f"{n} times {n}?")))
+        _, cached = await answered(model, conversation("kept", 2))
+    assert cached >= prompt - 8
+
+
+def test_the_same_conversation_twice_at_once_does_not_wait_for_its_slot() -> None:
+    sessions = Sessions(2)
+    first, _ = sessions.take("a")
+    sessions.give(first, "a", first[0])
+    assert sessions.take("a") == (first, True)
+    again, told = sessions.take("a")
+    assert again != first
+    assert not told
+
+
+def test_the_slot_of_a_session_is_told_and_another_gets_the_one_that_was_longest_unused() -> None:
+    sessions = Sessions(3)
+    for name in "abc":
+        slots, told = sessions.take(name)
+        assert not told
+        sessions.give(slots, name, slots[0])
+    assert sessions.take("b") == ([1], True)
+    assert sessions.take("d") == ([0], False)
+    assert sessions.take("a") == ([2], False)  # its own has gone to d
+
+
+def test_where_the_engine_has_taken_another_slot_that_one_is_the_sessions() -> None:
+    sessions = Sessions(3)
+    slots, _ = sessions.take("a")
+    sessions.give(slots, "a", 2)
+    assert sessions.take("a") == ([2], True)
+
+
+def test_two_that_have_been_given_each_others_slots_are_both_known() -> None:
+    sessions = Sessions(2)
+    (a,), (b,) = sessions.take("a")[0], sessions.take("b")[0]
+    sessions.give([a], "a", b)
+    sessions.give([b], "b", a)
+    assert [sessions.take(name) for name in "ab"] == [([b], True), ([a], True)]
+
+
+def test_several_answers_have_as_many_slots_and_no_session_is_looked_for() -> None:
+    sessions = Sessions(4)
+    slots, told = sessions.take("a", 3)
+    assert (slots, told) == ([0, 1, 2], False)
+    sessions.give(slots, "a", None)
+    assert sessions.take("b", 2) == ([3, 0], False)
+
+
+def test_a_conversation_is_known_by_all_up_to_its_first_question_and_by_the_clients_word() -> None:
+    first = [{"role": "system", "content": "s"}, {"role": "user", "content": "q"}]
+    later = [*first, {"role": "assistant", "content": "a"}, {"role": "user", "content": "r"}]
+    one = session({"messages": first}, None)
+    assert one == session({"messages": later}, None)
+    assert one != session({"messages": first}, "mine")
+    assert one != session({"messages": later[1:]}, None)
+    assert session({"prompt": "Once upon"}, None) != session({"prompt": "Twice"}, None)
