@@ -262,6 +262,14 @@ async def test_an_answer_that_has_not_come_to_its_own_end_is_not_kept(store: Cac
     assert [(await model.call(request)).cache for _ in range(2)] == ["miss", "miss"]
 
 
+async def test_an_answer_that_has_as_many_tokens_as_its_request_asks_for_is_kept(store: CacheStore) -> None:
+    request = replace(CHAT, sampling=Sampling(temperature=0, max_tokens=1))
+    model = Cache(Fake([chat("Yes", finish="length")]), store)
+    assert [(await model.call(request)).cache for _ in range(2)] == ["stored", "hit"]
+    refused = Cache(Fake([chat("", finish="refusal")]), store, revision="2")
+    assert (await refused.call(request)).cache == "miss"
+
+
 @pytest.mark.parametrize("ending", [CUT, TransportError("gone"), RateLimitError("slow down")])
 async def test_neither_errors_nor_what_came_before_them_is_kept(store: CacheStore, ending: Any) -> None:
     model = Cache(Fake([["Hel", ending], "Hello"]), store)

@@ -1,7 +1,7 @@
 """Answers that were given before, to requests that ask for exactly the same.
 
-Kept are whole answers of models that have finished by themselves (`stop`, `tool_calls`), or have no such ends: no
-errors, nothing that was cut, cancelled, ended by a bound or refused.
+Kept are whole answers: no errors, no refusals, nothing that was cut or cancelled. An answer that ran out of tokens is
+whole where the request itself says how many there are, and not where somebody else's bound has cut it.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class Cache(Wrapper):
             return
         async with aclosing(self.inner.stream(request)) as events:
             async for event in events:
-                yield self._keep(event, key) if isinstance(event, Done) else event
+                yield self._keep(event, request, key) if isinstance(event, Done) else event
 
     def key(self, request: Request) -> bytes | None:
         """What stands for the request: 32 bytes. None where it has values that cannot be written down."""
@@ -135,12 +135,12 @@ class Cache(Wrapper):
             return None  # another trivet's: the fresh answer takes its place
         return replace(response, cache="hit", cost=FREE)
 
-    def _keep(self, done: Done, key: bytes) -> Done:
+    def _keep(self, done: Done, request: Request, key: bytes) -> Done:
         """The end of a fresh answer, which says whether it is kept. Its bytes are the provider's still."""
         response = done.response
         if response.cache == "hit":  # a cache below has it, and knows how old it is
             return done
-        stored = _is_whole(response) and self._stores(response, key)
+        stored = _is_whole(response, request) and self._stores(response, key)
         return replace(done, response=replace(response, cache="stored" if stored else "miss"))
 
     def _stores(self, response: Response, key: bytes) -> bool:
@@ -187,10 +187,12 @@ def _is_elsewhere(part: Any) -> bool:
     return getattr(part, "url", None) is not None or any(map(_is_elsewhere, getattr(part, "content", ())))
 
 
-def _is_whole(response: Response) -> bool:
-    """Whether the answer has come to its own end in every choice."""
+def _is_whole(response: Response, request: Request) -> bool:
+    """Whether every choice has come to the end that it was to have."""
+    bounded = getattr(getattr(request, "sampling", None), "max_tokens", None) is not None
+    ends = ("stop", "tool_calls", "length") if bounded else ("stop", "tool_calls")
     for choice in getattr(response, "choices", ()):
-        if choice.finish_reason not in ("stop", "tool_calls"):
+        if choice.finish_reason not in ends:
             return False
         message = getattr(choice, "message", None)
         if message is not None and any(part.extra.get("refusal") for part in message.content):
