@@ -100,6 +100,18 @@ async def test_what_a_request_took_less_than_it_reserved_can_be_taken_again(make
     await budgets.close()
 
 
+async def test_what_is_on_its_way_to_the_file_is_spent_meanwhile(make: Make) -> None:
+    budgets = make("9usd/day")
+    (await budgets.reserve("alice", {"usd": 1})).settle({"usd": 1})
+    writes = asyncio.create_task(budgets.flush())
+    await asyncio.sleep(0)
+    assert not writes.done()
+    assert only(budgets.spent("alice")) == 1
+    await writes
+    assert only(budgets.spent("alice")) == 1
+    await budgets.close()
+
+
 async def test_what_it_took_more_is_booked_and_nothing_is_left(make: Make, keys: Keys) -> None:
     budgets = make("1usd/day")
     one = await budgets.reserve("alice", {"usd": Decimal("0.9")})
@@ -327,9 +339,9 @@ async def test_a_refusal_puts_back_what_the_process_has_left(make: Make, keys: K
     assert in_file(keys, "160 tokens/day")[1] > 3
     await refusal(budgets, tokens=158)
     assert in_file(keys, "160 tokens/day")[1] == 3
-    asked = [budgets.reserve("alice", {"tokens": n}) for n in (1, 158)]
+    asked = [budgets.reserve("alice", {"tokens": n}) for n in (1, 1, 158)]  # the last two of them in one transaction
     await asyncio.gather(*asked, return_exceptions=True)
-    assert in_file(keys, "160 tokens/day")[1] == 4
+    assert in_file(keys, "160 tokens/day")[1] == 5
     await budgets.close()
 
 
