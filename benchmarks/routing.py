@@ -1,5 +1,5 @@
-"""What the wrappers of a route cost a request, and what a dead first target adds: a provider whose address refuses
-connections. The model that answers is one in memory; all is in this process, one request at a time."""
+"""What a dead first target adds: a provider whose address refuses connections. The model that answers is one in
+memory; all is in this process, one request at a time."""
 
 from __future__ import annotations
 
@@ -11,22 +11,33 @@ from collections.abc import AsyncGenerator, Callable
 
 from benchmarks.pairs import Row, at_most, rounds
 from trivet.adapt.breaker import Breaker
-from trivet.adapt.build import routed
-from trivet.adapt.retry import Retry
 from trivet.adapt.route import Route, Target
-from trivet.adapt.settings import RouteSettings
-from trivet.adapt.timeouts import Timeouts
 from trivet.model import About, Model
 from trivet.providers.compatible import Compatible
 from trivet.providers.settings import ProviderSettings
-from trivet.types import Chat, ChatResponse, Choice, Done, Event, Request, Start, TextDelta, assistant, system, user
+from trivet.types import (
+    Chat,
+    ChatResponse,
+    Choice,
+    Done,
+    Event,
+    Request,
+    Start,
+    TextDelta,
+    Usage,
+    assistant,
+    system,
+    user,
+)
 
 REQUESTS = 100  # of one side in a round, in memory: so few that most rounds are not interrupted
 ASKED = 20  # of a dead target
 ROUNDS = 100
 ALL = "all five"
 CHAT = Chat(messages=(system("You are a helpful assistant. " * 10), user("Hello! " * 20)))
-DONE = Done(response=ChatResponse(model="m", choices=(Choice(message=assistant("Hello!"), finish_reason="stop"),)))
+USAGE = Usage(uncached_input_tokens=119, cache_read_tokens=0, cache_write_tokens=0, output_tokens=54)
+CHOICE = Choice(message=assistant("Hello!"), finish_reason="stop")
+DONE = Done(response=ChatResponse(model="m", choices=(CHOICE,), usage=USAGE))
 EVENTS: tuple[Event, ...] = (Start(model="m"), TextDelta(text="Hello!"), DONE)
 
 
@@ -42,35 +53,7 @@ class Ready(Model):
 
 def routing() -> list[Row]:
     with asyncio.Runner() as runner:
-        return [*wrappers(runner), *failover(runner)]
-
-
-def wrappers(runner: asyncio.Runner) -> list[Row]:
-    """Each wrapper less the bare model, in the same round; and all that `[models.NAME.route]` puts together: those of a
-    target, the route, and the time for everything."""
-    settings = RouteSettings(sticky=True, first_content_s=60, gap_s=60, total_s=600)
-    both = [Ready(), Ready()]
-    sides: dict[str, Model] = {
-        "bare": Ready(),
-        "Retry": Retry(Ready()),
-        "Breaker": Breaker(Ready()),
-        "Timeouts": Timeouts(Ready(), first_content_s=60, gap_s=60),
-        "Route, sticky, of two": Route([Target(model) for model in both], name="r", sticky=True),
-        ALL: routed("r", both, settings),
-    }
-    found = rounds("wrappers", {name: _us(runner, model, REQUESTS) for name, model in sides.items()}, ROUNDS)
-    bare = found.pop("bare")
-    return [
-        at_most(
-            20 * (5 if name == ALL else 1),
-            "µs",
-            f"a request through a wrapper: {name}",
-            [us - base for us, base in zip(values, bare, strict=True)],
-            f"{statistics.median(values):.1f} against {statistics.median(bare):.1f} µs",
-            digits=1,
-        )
-        for name, values in found.items()
-    ]
+        return failover(runner)
 
 
 def failover(runner: asyncio.Runner) -> list[Row]:
@@ -85,7 +68,7 @@ def failover(runner: asyncio.Runner) -> list[Row]:
             "connection refused": _route(provider.model("m"), Ready()),
             "its breaker open": _route(breaker, Ready()),
         }
-        found = rounds("failover", {name: _us(runner, model, ASKED) for name, model in sides.items()}, ROUNDS)
+        found = rounds("failover", {name: microseconds(runner, model, ASKED) for name, model in sides.items()}, ROUNDS)
         assert runner.run(_is_open(breaker))
         runner.run(provider.close())
     alone, rows = found.pop("alone"), []
@@ -106,13 +89,13 @@ async def _is_open(breaker: Breaker) -> bool:
     return breaker.state == "open"
 
 
-def _us(runner: asyncio.Runner, model: Model, times: int) -> Callable[[], float]:
+def microseconds(runner: asyncio.Runner, model: Model, times: int, chat: Chat = CHAT) -> Callable[[], float]:
     """What one request takes in the mean of so many, one after the other."""
 
     async def asks() -> float:
         began = time.perf_counter()
         for _ in range(times):
-            await model.call(CHAT)
+            await model.call(chat)
         return (time.perf_counter() - began) / times * 1e6
 
     return lambda: runner.run(asks())

@@ -252,3 +252,8 @@ async def test_a_model_that_is_asked_without_a_meter_still_has_its_price(ledger:
     assert response.cost is not None
     assert response.cost.usd == usd("0.000013")
     assert ledger.rows == []
+
+
+async def test_a_prefix_is_that_of_the_prompt_as_it_goes_out(ledger: Ledger) -> None:
+    await ledger.meter(Prompt(ledger.priced(fake("Hello")), "Be kind. " * 1000)).call(CHAT)
+    assert ledger.row.prefix_chars == 9000

@@ -73,6 +73,8 @@ class _Account:
         old = [lease for lease in self.old if lease.loose]
         asking = [one for one in self.asking if not one.future.done()]
         wanted = [_counts(self.leases, one.amounts) for one in asking]
+        for lease, wants in zip(self.leases, zip(*wanted, strict=True), strict=False):
+            lease.usual = max(wants) or lease.usual
         self.asking, self.seen = [], self.uses
         name = self.key.name
         order = Order([lease.line(name) for lease in self.leases], [lease.line(name) for lease in old], wanted)

@@ -33,7 +33,8 @@ class Lease:
     """What this process holds of one limit in one window, counted as `trivet.ledger.limits.counted` does.
 
     `free` may be reserved; it is less than 0 where more was settled than had been reserved. `spent` was settled since
-    the file was written, `sent` is on its way there. `known_spent` and `known_taken` are what the file said."""
+    the file was written, `sent` is on its way there. `known_spent` and `known_taken` are what the file said. `usual` is
+    what was last asked for at a time: a request asks for its money later than for itself, and both come again."""
 
     __slots__ = (
         "began",
@@ -47,12 +48,13 @@ class Lease:
         "sent",
         "spent",
         "unit",
+        "usual",
     )
 
     def __init__(self, limit: Limit, now: float) -> None:
         self.limit, self.unit, self.most = limit, limit.unit, limit.most
         self.began, self.ends = limit.window(now)
-        self.free = self.reserved = self.spent = self.sent = 0
+        self.free = self.reserved = self.spent = self.sent = self.usual = 0
         self.known_spent = self.known_taken = 0
 
     @property
@@ -62,7 +64,7 @@ class Lease:
 
     def line(self, key: str) -> Line:
         """What it brings to the file. It is out of the lease until the file has answered."""
-        line = Line(key, self.limit, self.began, self.most, self.free, self.spent, self.reserved)
+        line = Line(key, self.limit, self.began, self.most, self.free, self.spent, self.reserved, self.usual)
         self.free, self.spent, self.sent = 0, 0, self.spent
         return line
 
@@ -87,6 +89,7 @@ class Line(NamedTuple):
     free: int
     spent: int
     reserved: int
+    usual: int = 0
 
     @property
     def row(self) -> tuple[str, str, str, int]:
@@ -169,10 +172,10 @@ def _answer(connection: sqlite3.Connection, order: Order) -> Answer:
                 left[i] -= want
                 granted[i] += want
 
-    all_granted = not any(lacking)
+    goes_on = bool(order.asking) and not any(lacking)
     kept = [
-        max(0, min(rest // _PART, (_REQUESTS - 1) * given)) if all_granted else 0
-        for rest, given in zip(left, granted, strict=True)
+        max(0, min(rest // _PART, (_REQUESTS - 1) * max(given, line.usual))) if goes_on else 0
+        for rest, given, line in zip(left, granted, order.lines, strict=True)
     ]
     spent, taken = [], []
     for i, line in enumerate(order.lines):
