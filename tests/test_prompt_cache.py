@@ -265,6 +265,17 @@ def test_a_tool_that_is_called_by_force_or_not_at_all_makes_no_loop(choice: Any,
     assert len(marks(sent(first))) == turns
 
 
+def test_in_a_turn_of_several_parts_it_is_on_the_last_as_they_go_out_with_results_first() -> None:
+    turn = user(Text(text="First"), Text(text="Then"), ToolResult(call_id="1", content=(Text(text="Rain"),)))
+    body = sent(replace(LOOP, messages=(*LOOP.messages[:3], turn)))
+    content = body["messages"][-1]["content"]
+    assert [(b["type"], "cache_control" in b) for b in content] == [
+        ("tool_result", False),
+        ("text", False),
+        ("text", True),
+    ]
+
+
 def test_before_what_is_not_yet_said_there_is_none() -> None:
     prefilled = replace(LOOP, messages=(*LOOP.messages, assistant("It will")))
     assert marks(sent(prefilled)) == marks(sent(LOOP))

@@ -175,7 +175,7 @@ class Engine:
         try:
             self._open()
             work = self._server.handle_chat_completions if call == "chat" else self._server.handle_completions
-            self._workers.submit(running.run, work, {**body, **running.chosen, "stream": True})
+            self._workers.submit(running.run, work, {**body, **running.place(), "stream": True})
         except BaseException:
             running.give()
             raise
@@ -268,7 +268,7 @@ class Engine:
 class _Running:
     """One call on its thread. `None` ends its queue."""
 
-    def __init__(self, slots: int, engine: Engine, session: Hashable) -> None:
+    def __init__(self, slots: int, engine: Engine, session: Hashable = None) -> None:
         self.queue: asyncio.Queue[Chunk | None] = asyncio.Queue()
         self.failure: BaseException | None = None
         self.left = False  # the client has gone
@@ -276,9 +276,8 @@ class _Running:
         self._slots = slots
         self._engine = engine
         self._session = session
-        self._places, own = engine.sessions.take(session, slots)
+        self._places: Sequence[int] = ()
         self._actual: int | None = None
-        self.chosen: Mapping[str, int] = {"id_slot": self._places[0]} if own else {}
 
     def run(self, work: Callable[[Mapping[str, Any], Callable[[Chunk], bool]], Any], body: Mapping[str, Any]) -> None:
         try:
@@ -289,6 +288,11 @@ class _Running:
         finally:
             self.give()
             self._put(None)
+
+    def place(self) -> Mapping[str, int]:
+        """Which slot the engine is to take, where it is told."""
+        self._places, own = self._engine.sessions.take(self._session, self._slots)
+        return {"id_slot": self._places[0]} if own else {}
 
     def give(self) -> None:
         """Gives the slots back."""

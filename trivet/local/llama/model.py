@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import os
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
@@ -30,6 +31,7 @@ from trivet.types import (
     Request,
     Start,
     Usage,
+    to_json,
 )
 
 CONTEXT_STEP = 256  # the engine rounds a slot's context up to a multiple of this
@@ -77,6 +79,17 @@ class Llama(Model):
             where="embedded",
             license=self.header.licence,
         )
+
+    @property
+    def revision(self) -> str:
+        """What its answers hang on beside the request: files, the engine, and how that runs. For a cache of answers."""
+        from importlib.metadata import version
+
+        file, engine = self.path.stat(), version("xllamacpp")
+        settings = to_json(self.settings).decode()
+        template = hashlib.sha256((self.template or "").encode()).hexdigest()
+        adapter = None if self._adapter is None else self.engine.adapters[self._adapter]
+        return f"{file.st_size} {file.st_mtime_ns} {engine} {settings} {template} {adapter}"
 
     @property
     def slots(self) -> Slots:
