@@ -42,19 +42,22 @@ SCRIPT = """
                 store.add(numbered(first + added))
                 added += 1
 
+    def say(what):
+        os.write(1, f"{what}\\n".encode())  # in one piece, also where it is killed
+
     for line in sys.stdin:
         path, first = line.split()
         child = os.fork()
         if child == 0:
-            print(os.getpid(), flush=True)
+            say(os.getpid())
             store = Store(Path(path), flush_s=0.001, batch_rows=20)
             threading.Thread(target=add, args=(store, int(first)), daemon=True).start()
             while True:
                 before = added
                 assert store.flush()
-                print(before, flush=True)
+                say(before)
         os.waitpid(child, 0)
-        print("over", flush=True)
+        say("over")
 """
 
 

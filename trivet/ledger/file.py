@@ -34,8 +34,8 @@ class File:
         self._identity: tuple[int, int] | None = None
 
     def write(self, rows: Sequence[Row]) -> int:
-        """Writes all rows or raises `sqlite3.Error`, `OSError` or `ConfigError`; how many made no sense and were left
-        out. A damaged file is replaced."""
+        """Writes all rows or raises `sqlite3.Error`, `OSError` or `ConfigError`; how many were left out, because
+        they make no sense or have the id of another. A damaged file is replaced."""
         if self.suspect:
             self._replace()
         try:
@@ -64,8 +64,10 @@ class File:
     def _put(self, rows: Sequence[Row]) -> int:
         try:
             with transaction(self._connected()) as connection:
-                insert(connection, rows)
-            return 0
+                left_out = insert(connection, rows)
+            if left_out:
+                self._say(f"{left_out} requests are not counted: their ids are those of others. Give each its own id.")
+            return left_out
         except (sqlite3.OperationalError, OSError, ConfigError):
             raise
         except Exception as e:

@@ -58,9 +58,9 @@ Values = tuple[Any, ...]
 # to columns
 
 
-def insert(connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
-    """Writes rows with their attempts; those whose id is there already are let be. Within a transaction that has
-    begun as IMMEDIATE, so that the numbers given here are nobody else's."""
+def insert(connection: sqlite3.Connection, rows: Sequence[Row]) -> int:
+    """Writes rows with their attempts, but for those whose id is there already; how many those were. Within a
+    transaction that has begun as IMMEDIATE, so that the numbers given here are nobody else's."""
     last: int = connection.execute("SELECT coalesce(max(number), 0) FROM requests").fetchone()[0]
     requests = [_request(row, number) for number, row in enumerate(rows, last + 1)]
     attempts = [
@@ -70,10 +70,12 @@ def insert(connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
         for heard in (_heard(row),)
         for n, attempt in enumerate(row.attempts)
     ]
-    if _write(connection, "requests", _REQUEST_COLUMNS, requests) < len(requests):
+    left_out = len(requests) - _write(connection, "requests", _REQUEST_COLUMNS, requests)
+    if left_out:
         new = {number for (number,) in connection.execute("SELECT number FROM requests WHERE number > ?", (last,))}
         attempts = [values for values in attempts if values[0] in new]
     _write(connection, "attempts", _ATTEMPT_COLUMNS, attempts)
+    return left_out
 
 
 def _request(row: Row, number: int) -> Values:

@@ -104,7 +104,7 @@ class Store:
         try:
             return fetch(self.path, id, busy_s=self._busy_s)
         except (sqlite3.Error, OSError) as e:
-            self._file.suspect = damaged(e)
+            self._file.suspect |= damaged(e)
             raise TrivetError(sentence(e, self.path, self._busy_s), status=503) from e
 
     def totals(
