@@ -158,6 +158,10 @@ class Config(Value, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         for name in self.models:
             self._refuse_cycle((name,))
+        files = [table.path for table in (self.ledger, self.budgets, self.cache) if table.path is not None]
+        if len(set(files)) < len(files):
+            where = self.path or "configuration"
+            raise ConfigError(f"{where}: [ledger], [budgets] and [cache] have files of their own: name others")
 
     def _refuse_cycle(self, trail: tuple[str, ...]) -> None:
         """`trail` are names of which each stands on the next."""

@@ -8,7 +8,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trivet.model import Model, bottom
+from trivet.model import Model
 
 if TYPE_CHECKING:
     from trivet.adapt.cache_store import CacheStore
@@ -145,9 +145,7 @@ class Counting:
             from trivet.adapt.cache import Cache
 
             mode = "deterministic" if settings.cache is True else settings.cache
-            revision = getattr(bottom(model), "revision", "")
-            across = self.config.cache.across_keys
-            model = Cache(model, self.cache, mode=mode, across_keys=across, revision=f"{name} {revision}")
+            model = Cache(model, self.cache, mode=mode, across_keys=self.config.cache.across_keys, revision=name)
         return model
 
     def same(self, other: Counting) -> bool:

@@ -26,7 +26,8 @@ class Attempt(Value, frozen=True, kw_only=True):
     """What came of one target of a route, and of one try at it. `model` is its name here (`openai/gpt-5.5`).
 
     `answered` is the one whose answer this is; `failed` was asked and answered with an error; `skipped` was not asked;
-    `cancelled` was asked as well, and was slower. `reason` says why it is not the answer; `took_s` is how long it was
+    `cancelled` was asked as well, and was slower. `reason` says why it is not the answer, or that it is one of before,
+    kept in a cache; `took_s` is how long it was
     asked, None where it was not."""
 
     model: str
