@@ -20,7 +20,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from trivet.adapt.several import Several
+from trivet.config import Config
+from trivet.counting import Counting
 from trivet.errors import UnknownModelError
+from trivet.ledger.settings import BudgetSettings, LedgerSettings
 from trivet.model import Model, Wrapper, bottom
 from trivet.server.app import App, app
 from trivet.server.run import bind, run
@@ -139,7 +142,7 @@ def _started(command: list[str], env: Mapping[str, str] | None, cwd: str | os.Pa
 class Fakes:
     """The runtime that the server sees: models by name. `asked` are the arguments of its last `model()`."""
 
-    counting = None  # nothing is
+    counting = Counting(Config(ledger=LedgerSettings(enabled=False), budgets=BudgetSettings(path="no/keys.db")))
 
     def __init__(self, models: Mapping[str, Model]) -> None:
         self.models = dict(models)

@@ -16,6 +16,7 @@ from tests.test_attach import PNG
 from tests.test_cli import pipe
 from trivet import registry, sync
 from trivet.cli import main
+from trivet.model import bottom
 
 Printed = pytest.CaptureFixture[str]
 LOCAL = registry.PROVIDERS["local"]
@@ -36,7 +37,7 @@ def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
 
 def asked() -> trivet.Chat:
     """The last request that the stub had."""
-    request = sync.bridge().runtime(None).model("local/smollm2").requests[-1]  # type: ignore[attr-defined]
+    request = bottom(sync.bridge().runtime(None).model("local/smollm2")).requests[-1]  # type: ignore[attr-defined]
     assert isinstance(request, trivet.Chat)
     return request
 

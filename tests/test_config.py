@@ -95,14 +95,14 @@ def test_an_unknown_key_names_file_table_and_the_nearest(written, text: str, tol
     assert told in refused(written(text))
 
 
-@pytest.mark.parametrize("key", ["index", "tools", "adapter", "choose", "eval", "cache", "budget"])
+@pytest.mark.parametrize("key", ["index", "tools", "adapter", "choose", "eval", "budget"])
 def test_a_key_that_comes_later_is_told_so(written, key: str) -> None:
     message = refused(written(f'[models.x]\nbase = "local/smollm2"\n{key} = "y"'))
     assert f"[models.x]: the key {key!r} is not there yet" in message
 
 
 def test_a_table_that_comes_later_is_told_so(written) -> None:
-    assert "the table 'ledger' is not there yet" in refused(written("[ledger]"))
+    assert "the table 'evals' is not there yet" in refused(written("[evals]"))
 
 
 @pytest.mark.parametrize(

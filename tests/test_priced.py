@@ -118,7 +118,7 @@ async def test_a_key_without_limits_sends_what_it_sends(banks: Any) -> None:
 
 async def test_more_than_is_left_is_refused_and_asks_nobody(banks: Any) -> None:
     bank, model = banks("0.0001usd/day"), fake()
-    with pytest.raises(BudgetError, match="ann") as told:
+    with pytest.raises(BudgetError, match="ann"):
         await bank.meter(bank.priced(model)).call(CHAT)  # 4,096 tokens out may cost 0.04
     assert model.requests == []
     assert (bank.rows[0].outcome, bank.rows[0].status, bank.reserved) == ("refused", 429, 0)

@@ -20,6 +20,7 @@ import pytest
 import trivet
 from tests.local_stub import WHERE
 from trivet import STALL, Fake, registry, sync
+from trivet.model import bottom
 
 ROOT = Path(__file__).parent.parent
 CEILING_S = 60  # how long anything may take; nothing waits this long where it works
@@ -74,7 +75,7 @@ def test_a_model_object_is_as_good_as_a_name() -> None:
 
 def test_the_name_asked_for_is_in_the_request() -> None:
     trivet.chat("Hi", model="local/smollm2")
-    seen = sync.bridge().runtime(None).model("local/smollm2").requests[-1]  # type: ignore[attr-defined]
+    seen = bottom(sync.bridge().runtime(None).model("local/smollm2")).requests[-1]  # type: ignore[attr-defined]
     assert seen.model == "local/smollm2"
 
 

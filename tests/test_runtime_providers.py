@@ -229,7 +229,7 @@ async def test_a_well_known_name_is_its_makers_with_a_key_or_without(name: str, 
 
 async def test_a_well_known_name_is_the_same_model_as_with_its_provider() -> None:
     runtime = Runtime()
-    assert runtime.model("gpt-5.5") is runtime.model("openai/gpt-5.5")
+    assert runtime.inner("gpt-5.5") is runtime.inner("openai/gpt-5.5")
 
 
 async def test_the_maker_goes_before_others_that_have_it(monkeypatch: pytest.MonkeyPatch) -> None:

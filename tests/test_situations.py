@@ -319,7 +319,7 @@ def test_the_last_resort_says_that_it_is_one() -> None:
 
 @pytest.mark.parametrize(("name", "variable"), [("vision", "ANTHROPIC_API_KEY"), ("embedding", "OPENAI_API_KEY")])
 async def test_where_nothing_can_answer_the_error_says_what_would(runtime: Runtime, name: str, variable: str) -> None:
-    auto = runtime.model(f"auto/{name}")
+    auto = runtime.inner(f"auto/{name}")
     assert auto.about.name == f"auto/{name}"
     with pytest.raises(UnknownModelError, match=f"auto/{name}: no model for it is available.*{variable}.*Ollama"):
         await auto.call(QUESTION)
@@ -371,7 +371,7 @@ def test_an_embedding_has_no_fallback(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def routes(runtime: Runtime, name: str) -> list[str]:
     """The targets of the route, in their order."""
-    auto = runtime.model(f"auto/{name}")
+    auto = runtime.inner(f"auto/{name}")
     assert isinstance(auto, situations.Auto)
     return [target.name for target in auto.route().targets]  # type: ignore[attr-defined]
 
@@ -485,7 +485,7 @@ async def test_servers_on_this_machine_are_asked_at_the_first_request(
     monkeypatch.setattr(Hosted, "model", lambda provider, name: served)
     with listing_host("qwen3:8b") as host:
         move(monkeypatch, "ollama", host.base)
-        auto = runtime.model("auto/private")
+        auto = runtime.inner("auto/private")
         assert host.asked == []
         for _ in range(2):
             assert (await auto.call(QUESTION)).route[-1].model == "ollama/qwen3:8b"
@@ -522,7 +522,7 @@ async def test_a_model_that_is_known_to_lack_vision_is_skipped_for_an_image(
 
 def test_a_route_of_ones_own_knows_what_its_models_take_and_cost() -> None:
     use = ("openai/gpt-3.5-turbo", "anthropic/claude-opus-4-5")
-    route = Runtime(Config(models={"two": ModelSettings(use=use)})).model("two")
+    route = Runtime(Config(models={"two": ModelSettings(use=use)})).inner("two")
     first, second = route.targets  # type: ignore[attr-defined]
     assert (first.about.inputs, first.about.context_tokens, first.price_usd) == (("text",), 16_385, 0.75)
     assert (second.about.inputs, second.about.context_tokens, second.price_usd) == (
@@ -535,7 +535,7 @@ def test_a_route_of_ones_own_knows_what_its_models_take_and_cost() -> None:
 async def test_reasoning_asks_for_its_effort_where_the_request_does_not_say(
     runtime: Runtime, scripted: type[Scripted]
 ) -> None:
-    auto = runtime.model("auto/reasoning")
+    auto = runtime.inner("auto/reasoning")
     await auto.call(QUESTION)
     await auto.call(Chat(messages=(user("Hi"),), reasoning=Reasoning(effort="low")))
     asked = scripted.made["claude-opus-4-7"].requests
@@ -553,14 +553,14 @@ async def test_only_models_of_the_first_tier_are_asked_for_an_effort(
 async def test_a_list_that_changes_changes_the_choice(
     runtime: Runtime, scripted: type[Scripted], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    auto = runtime.model("auto/quality")
+    auto = runtime.inner("auto/quality")
     await auto.call(QUESTION)
     route = auto.route()  # type: ignore[attr-defined]
     assert auto.route() is route  # type: ignore[attr-defined]
     monkeypatch.setattr(scripted, "listed", (*scripted.listed, "claude-opus-5-5"))
     response = await auto.call(QUESTION)
     assert response.route[-1].model == "anthropic/claude-opus-5-5"
-    assert runtime.model("auto/quality") is auto
+    assert runtime.inner("auto/quality") is auto
 
 
 async def test_a_key_that_appears_changes_the_choice(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,7 +53,7 @@ TABLES = ("server", "local", "providers", "models", "ledger", "budgets", "prices
 
 # Keys of the design that no version has yet: a user who read ahead is told so, and not that they are typos.
 LATER_TABLES = ("auto", "evals", "indexes", "mcp", "tools")
-LATER_MODEL_KEYS = ("adapter", "choose", "eval", "index", "tools")
+LATER_MODEL_KEYS = ("adapter", "budget", "choose", "eval", "index", "tools")
 
 
 class Secret(str):

@@ -73,25 +73,21 @@ class Runtime:
         """
         if self._closed:
             raise TrivetError("The runtime is closed. Make another one.", status=503)
-        if name is None:
-            name = self._default(task)
-        inner = self.inner(name, paths=paths)
+        name = self._full(self._default(task) if name is None else name, paths)
         named = self._named.get(name)
         if named is None:
             from trivet.adapt.several import Several  # which brings asyncio
 
+            inner = self.inner(name)
+            prompts = inner if getattr(bottom(inner), "takes_prompts", False) else Several(inner)
             if len(self._named) >= MOST:
                 self._named.clear()
-            prompts = inner if getattr(bottom(inner), "takes_prompts", False) else Several(inner)
             named = self._named[name] = self.counting.named(prompts, name)
         return named
 
     def inner(self, name: str, *, paths: bool = True) -> Model:
-        """The model of this name as others stand on it. Raises as `model` does."""
-        if is_path(name) and name not in self.config.models:
-            if not paths:
-                raise self._unknown(name)
-            name = os.path.abspath(os.path.expanduser(name))
+        """The model of this name as others stand on it, the same object each time. Raises as `model` does."""
+        name = self._full(name, paths)
         if name not in self._models:
             model = self._build(name)
             if len(self._models) >= MOST:  # those of trivet.toml stay: their breakers know who is down
@@ -196,6 +192,14 @@ class Runtime:
                 field="model",
             )
         return "default" if "default" in self.config.models else DEFAULT
+
+    def _full(self, name: str, paths: bool) -> str:
+        """The name, absolute where it is a path."""
+        if not is_path(name) or name in self.config.models:
+            return name
+        if not paths:
+            raise self._unknown(name)
+        return os.path.abspath(os.path.expanduser(name))
 
     def _build(self, name: str) -> Model:
         if name in self.config.models:

@@ -99,8 +99,7 @@ def app(
     """An ASGI application in front of `runtime`, which whoever made it closes.
 
     `loopback` says that it is bound to a loopback address. `access_log` gets each request that is over."""
-    stored = None if runtime.counting is None else runtime.counting.keys
-    return App(runtime, Keys(keys, stored), int(max_body_mb * 1e6), loopback, access_log)
+    return App(runtime, Keys(keys, runtime.counting.keys), int(max_body_mb * 1e6), loopback, access_log)
 
 
 class App:
@@ -274,12 +273,11 @@ class App:
 
     def _allowed(self, key: str | None) -> tuple[str, ...]:
         """The names that this key may ask for."""
-        names, counting = self.runtime.names(), self.runtime.counting
-        found = None if counting is None or key is None else counting.keys.get(key)
+        names, found = self.runtime.names(), self.runtime.counting.keys.get(key)
         return names if found is None else tuple(name for name in names if found.allows(name))
 
     def _counting(self) -> Counting:
-        if self.runtime.counting is None or not self.runtime.counting.enabled:
+        if not self.runtime.counting.enabled:
             raise RequestError("nothing is counted here: [ledger] has enabled = false", status=404)
         return self.runtime.counting
 

@@ -71,6 +71,6 @@ def slots(runtime: Runtime) -> dict[str, Any]:
 
 def details(runtime: Runtime) -> dict[str, Any]:
     """What only those may know who may ask."""
-    counting = runtime.counting
-    counted = {} if counting is None else {"counting": counting.problems() or "well"}
-    return {"version": trivet.__version__, "models": list(runtime.names()), "slots": slots(runtime), **counted}
+    counting = runtime.counting.problems() or "well"
+    names = list(runtime.names())
+    return {"version": trivet.__version__, "models": names, "slots": slots(runtime), "counting": counting}
