@@ -370,6 +370,23 @@ class Budgets:
                 reservation.settle({})
             else:
                 one.future.set_result(reservation)
+        self._serve(account)
+
+    def _serve(self, account: _Account) -> None:
+        """Those that came while all was out at the file are served from what has come back: else each trip would leave
+        some for the next, without an end."""
+        waiting: list[_Asking] = []
+        for one in account.asking:
+            wanted = _counts(account.leases, one.amounts)
+            if one.future.done():
+                continue
+            if waiting or not account.take(wanted):
+                waiting.append(one)  # nobody overtakes another
+            else:
+                one.future.set_result(Reservation(self, account, account.leases, wanted))
+        account.asking = waiting
+        if not waiting:
+            self._to_send.pop(account.key.name, None)
 
     def _failed(self, accounts: list[_Account]) -> None:
         """Nothing has happened. What is free in this process may still be taken."""

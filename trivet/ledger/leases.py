@@ -25,7 +25,7 @@ from trivet.ledger.limits import Limit
 __all__ = ["Answer", "Lease", "Line", "Order", "Shared", "standing"]
 
 _PART = 16  # a lease is at most this part of what is left,
-_REQUESTS = 256  # and enough for this many requests like those that ask: what a crash can lose
+_REQUESTS = 1024  # and enough for this many requests like those that ask: what a crash can lose
 _INTEGER = 2**63 - 1  # SQLite's largest
 
 
