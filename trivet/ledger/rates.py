@@ -68,6 +68,15 @@ class Bill(NamedTuple):
     unknown: str | None = None
 
 
+class _Plain(NamedTuple):
+    """Coefficients; None where nothing is charged apart."""
+
+    input: int
+    read: int | None
+    written: int | None
+    output: int
+
+
 class _Term(NamedTuple):
     """A unit in a bill. `around` are the names of those that it lies in, the narrowest last."""
 
@@ -126,9 +135,13 @@ class Rates:
         self._unpriced, self._not_listed, self._always = unpriced, not_listed - prices.keys(), always & prices.keys()
         self._left_out = left_out
         self._beside = self._always | {u.name for u in self._priced if u.along("family") not in ("tokens", _TOOLS)}
+        self._plain: tuple[Mapping[str, Count | None] | None, _Plain | None] = (None, None)
 
     def bill(self, usage: Usage, units: Mapping[str, Count | None]) -> Bill:
         """What this usage costs. `units` has what the usage has no place for, and fills in what it lacks."""
+        plain = self._plain_for(units)
+        if plain is not None and (bill := self._plain_bill(plain, usage)) is not None:
+            return bill
         counts = self._counts(usage, units)
         if (self._unpriced or self._not_listed or units) and (reason := self._not_covered(counts, units)):
             return Bill(unknown=reason)
@@ -164,6 +177,8 @@ class Rates:
         """An upper bound of `bill` for any usage of as many tokens or fewer, None where there is none."""
         step = self._steps[0]
         cost: Any = step.input * input_tokens + step.output * output_tokens
+        if self._plain_for(units) is not None:
+            return self._usd(cost + self._request)
         if self._later:
             reached = [step for step in self._steps if step.over < input_tokens or not step.over]
             cost = max(step.input * input_tokens + step.output * output_tokens for step in reached)
@@ -178,6 +193,37 @@ class Rates:
                         return None
                     cost += max(coefficient, 0) * Fraction(str(count))
         return self._usd(cost)
+
+    def _plain_for(self, units: Mapping[str, Count | None]) -> _Plain | None:
+        """The prices of the four counts that every usage has, where nothing else can be charged for beside these
+        `units`, of which there are none; looked up once, as nearly all requests have the same."""
+        if self._plain[0] is not units:
+            self._plain = (units, self._made_plain(units))
+        return self._plain[1]
+
+    def _made_plain(self, units: Mapping[str, Count | None]) -> _Plain | None:
+        none = {ALIASES.get(name, name) for name, count in units.items() if count == 0}
+        by_unit = {term.unit: term.coefficient for term in self._steps[0].terms}
+        beyond = [unit for unit, coefficient in by_unit.items() if coefficient and unit not in _SPLIT | none]
+        counts = {**dict.fromkeys(none, 0), **dict.fromkeys(_SPLIT, 1)}
+        if self._later or beyond or self._beside or len(none) < len(units) or self._not_covered(counts, units):
+            return None
+        read, written = (by_unit.get(unit) for unit in ("cache_read_tokens", "cache_write_tokens"))
+        return _Plain(by_unit.get(_INPUT, 0), read, written, by_unit.get(_OUTPUT, 0))
+
+    def _plain_bill(self, plain: _Plain, usage: Usage) -> Bill | None:
+        uncached, read, written = usage.uncached_input_tokens, usage.cache_read_tokens, usage.cache_write_tokens
+        output = usage.output_tokens
+        if uncached is None or read is None or written is None or output is None or usage.cache_write_1h_tokens:
+            return None
+        if usage.audio_input_tokens or usage.audio_output_tokens:
+            return None
+        cost = self._request + plain.input * (uncached + read + written) + plain.output * output
+        if not (read or written):
+            return Bill(self._usd(cost))
+        of_cache = (plain.read or 0) * read + (plain.written or 0) * written
+        told = (read and plain.read is not None) or (written and plain.written is not None)
+        return Bill(self._usd(cost + of_cache), self._usd(-of_cache) if told else None)
 
     def _counts(self, usage: Usage, units: Mapping[str, Count | None]) -> dict[str, Any]:
         uncached, read, written = usage.uncached_input_tokens, usage.cache_read_tokens, usage.cache_write_tokens
