@@ -138,7 +138,7 @@ def _trivet(folder: Path, upstream: str) -> Iterator[tuple[Running, str]]:
         f"[models.up]\n{ROUTE.format(name='up')}"
         f'[prices."up/m"]\n{price}[prices."up/n"]\n{price}'
     )
-    env = {"TRIVET_STATE": str(folder)}
+    env = {"TRIVET_STATE": str(folder), "TRIVET_HOME": str(folder / "weights")}  # no embedded model to load
     add = [sys.executable, "-m", "trivet", "keys", "add", "bench", "--budget", "1000usd/day", "--rpm", "100m"]
     here = str(Path(__file__).parent.parent)
     told = subprocess.run(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ import pytest
 
 from tests.faults import FAULTS, Faults, listen
 from trivet.adapt.build import routed
+from trivet.adapt.cache import Cache
+from trivet.adapt.cache_store import CacheStore
 from trivet.adapt.settings import RouteSettings
 from trivet.errors import BudgetError, TrivetError
 from trivet.fake import Fake
@@ -26,7 +28,7 @@ from trivet.ledger.priced import Priced
 from trivet.ledger.prices import Prices
 from trivet.ledger.rows import Row
 from trivet.ledger.settings import BudgetSettings, OwnPrice
-from trivet.model import About, Model
+from trivet.model import About, Model, Wrapper
 from trivet.providers.compatible import Compatible
 from trivet.providers.settings import ProviderSettings
 from trivet.types import (
@@ -34,7 +36,9 @@ from trivet.types import (
     Context,
     CountTokens,
     Document,
+    Done,
     Embed,
+    Event,
     Image,
     Reasoning,
     Request,
@@ -227,3 +231,35 @@ async def test_whatever_fails_what_is_settled_is_what_the_ledger_has_and_nothing
     costs = [row.cost.usd for row in bank.rows]
     assert bank.spent == sum(usd for usd in costs if usd is not None)
     assert None not in costs
+
+
+async def test_attempts_that_begin_together_leave_nothing_reserved(banks: Any) -> None:
+    """Both ask the file at once, as nothing is held yet."""
+    bank = banks("1usd/day", "10 requests/day")
+    both = [bank.priced(fake(name=f"acme/{n}")) for n in range(2)]
+
+    class AtOnce(Wrapper):
+        async def stream(self, request: Request) -> AsyncGenerator[Event, None]:
+            done = await asyncio.gather(*(model.call(request) for model in both))
+            yield Done(response=done[0])
+
+    await bank.meter(AtOnce(both[0])).call(CHAT)
+    assert bank.reserved == 0
+    assert bank.spent == 2 * Decimal("0.000013")
+    assert {limit.unit: n for limit, n in bank.budgets.spent("ann").items()}["requests"] == 1
+
+
+async def test_an_answer_of_before_is_a_request_and_costs_nothing(banks: Any, tmp_path: Path) -> None:
+    bank = banks("1usd/day", "2 requests/day")
+    store = CacheStore(tmp_path / "cache.db")
+    model = bank.meter(Cache(bank.priced(fake(["Hello"])), store))
+    asked = replace(CHAT, sampling=Sampling(temperature=0))
+    try:
+        answers = [await model.call(asked) for _ in range(2)]
+        assert [answer.cache for answer in answers] == ["stored", "hit"]
+        assert bank.spent == Decimal("0.000013")
+        with pytest.raises(BudgetError):
+            await model.call(asked)
+    finally:
+        store.close()
+    assert (bank.rows[1].cache, bank.rows[1].cost.usd, bank.rows[1].usage.output_tokens) == ("hit", 0, 0)

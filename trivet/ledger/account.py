@@ -45,8 +45,8 @@ class Book:
 
 
 class Account:
-    """One request. `reserved` is what its key's budgets hold for it, of which the attempts under way use `in_use` and
-    those that are over have `spent`."""
+    """One request. `limits` are the units that its key has limits of; what budgets hold for it is in `reservation`, of
+    which attempts use what they may cost while they are under way, and what they have cost afterwards."""
 
     def __init__(self, book: Book, request: Request, asked: str) -> None:
         self.book, self.request, self.asked = book, request, asked
@@ -54,37 +54,32 @@ class Account:
         self.first_content_s: float | None = None
         self.attempts: list[Tried] = []
         self.reservation: Reservation | None = None
+        self.limits: tuple[str, ...] = ()
         self._held: dict[str, Any] = {}
-        self._limits: set[str] = set()
-
-    @property
-    def limited(self) -> bool:
-        """Whether the client's key has limits."""
-        return self.reservation is not None
-
-    def has_limit(self, unit: str) -> bool:
-        return unit in self._limits
-
-    async def admit(self) -> None:
-        """Counts the request against the limits of its key. Raises `BudgetError`."""
-        key, budgets = self.request.context.key, self.book.budgets
-        found = None if key is None or budgets is None else budgets.keys.get(key)
-        if budgets is not None and found is not None and found.limits:
-            self._limits = {limit.unit for limit in found.limits}
-            self.reservation = await budgets.reserve(found.name, {"requests": 1})
-            self._held = {"requests": 1}
+        self._others: list[Reservation] = []
+        self._admitted = False
 
     async def reserve(self, amounts: Mapping[str, Any]) -> None:
-        """Holds so much for an attempt: what other attempts of this request have left over, and more where that is too
-        little. Raises `BudgetError`."""
-        if self.reservation is None:
+        """Holds so much for an attempt, and with the first one for the request itself: what other attempts of this
+        request have left over, and more where that is too little. Raises `BudgetError`."""
+        budgets, held = self.book.budgets, self._held
+        assert budgets is not None  # whose limits these are
+        used = self.used() if held else {}
+        more = {unit: lack for unit, n in amounts.items() if (lack := used.get(unit, 0) + n - held.get(unit, 0)) > 0}
+        if not self._admitted:
+            more["requests"], self._admitted = 1, True
+        if not more:
             return
-        used = self.used()
-        more = {u: lack for u, n in amounts.items() if (lack := used.get(u, 0) + n - self._held.get(u, 0)) > 0}
-        if more:
+        if self.reservation is None:
+            made = await budgets.reserve(self.request.context.key, more)
+            if self.reservation is None:
+                self.reservation = made
+            else:  # two attempts have begun beside each other
+                self._others.append(made)
+        else:
             await self.reservation.more(more)
-            for unit, amount in more.items():
-                self._held[unit] = self._held.get(unit, 0) + amount
+        for unit, amount in more.items():
+            held[unit] = held.get(unit, 0) + amount
 
     def used(self) -> dict[str, Any]:
         """What the attempts have spent, and those under way have reserved."""
@@ -123,6 +118,8 @@ class Account:
             return
         if self.reservation is not None:
             self.reservation.settle(self.used())
+            for other in self._others:
+                other.settle({})
         if self.book.observers:
             row = self._row(outcome, response, error, route)
             for observe in self.book.observers:
@@ -162,10 +159,14 @@ class Account:
         )
 
     def _answered(self, response: Response | None) -> str | None:
+        if len(self.attempts) == 1 and self.attempts[0].outcome == "answered":
+            return self.attempts[0].name
         answered = next((tried.name for tried in reversed(self.attempts) if tried.outcome == "answered"), None)
         return answered if response is None or answered is not None else response.model
 
     def _usage(self) -> Usage:
+        if len(self.attempts) == 1:
+            return self.attempts[0].usage
         asked = [tried.usage for tried in self.attempts if tried.usage is not NOTHING]
         if not asked:
             return NOTHING

@@ -9,7 +9,7 @@ from contextlib import aclosing
 from trivet.errors import RequestError, TrivetError
 from trivet.ledger.account import Account, Book
 from trivet.model import Model, Wrapper, ended
-from trivet.types import Attempt, Done, Event, Request, replace
+from trivet.types import Attempt, Done, Event, Request, Start, replace
 from trivet.wire.ids import fresh_id
 
 __all__ = ["Meter"]
@@ -36,13 +36,14 @@ class Meter(Wrapper):
         account = self.book.begin(request, self.name)
         try:
             if self.book.budgets is not None and request.context.key is not None:
-                self._allow(request.context.key)
-                await account.admit()
+                self._admit(account, request.context.key)
             async with aclosing(self.inner.stream(request)) as events:
                 async for event in events:
                     if event.content:
                         account.content()
-                    elif type(event) is Done:
+                    elif account.limits and account.reservation is None and _is_hit(event):
+                        await account.reserve({})  # nobody is asked, and it is a request all the same
+                    if type(event) is Done:
                         yield _told(account, event)
                         return
                     yield event
@@ -59,11 +60,14 @@ class Meter(Wrapper):
             account.close("failed", error=TrivetError(f"{type(error).__name__} inside trivet"))
             raise
 
-    def _allow(self, key: str) -> None:
+    def _admit(self, account: Account, key: str) -> None:
         """Raises where the key may not ask for this name, nor for the model that it stands for."""
         assert self.book.budgets is not None
         found = self.book.budgets.keys.get(key)
-        if found is None or not found.models or found.allows(self.name) or found.allows(self.inner.about.name):
+        if found is None:
+            return
+        account.limits = tuple(limit.unit for limit in found.limits)
+        if not found.models or found.allows(self.name) or found.allows(self.inner.about.name):
             return
         raise RequestError(
             f"the key {key!r} may ask for {', '.join(found.models)}, and not for {self.name!r}: ask for one of those, "
@@ -71,6 +75,13 @@ class Meter(Wrapper):
             field="model",
             status=403,
         )
+
+
+def _is_hit(event: Event) -> bool:
+    """Whether the answer is one of before."""
+    if isinstance(event, Done):
+        return event.response.cache == "hit"
+    return isinstance(event, Start) and event.cache == "hit"
 
 
 def _told(account: Account, event: Done) -> Done:

@@ -41,7 +41,7 @@ class Priced(Wrapper):
         try:
             if account is not None:
                 account.attempts.append(tried)
-                if account.limited:
+                if account.limits:
                     request = await self._reserved(account, tried, request)
             async with aclosing(self.inner.stream(request)) as events:
                 async for event in events:
@@ -93,6 +93,7 @@ class Priced(Wrapper):
     async def _reserved(self, account: Account, tried: Tried, request: Request) -> Request:
         """The request as it goes on, with what it may cost held for it."""
         if isinstance(request, CountTokens):
+            await account.reserve({})
             return request
         request = self._bounded(request)
         most = self._most(account, request, tried.when)
@@ -114,7 +115,7 @@ class Priced(Wrapper):
         prompt, output = size(request), most_output_tokens(request) or 0
         media = self.settings.media_tokens
         tokens = prompt.about_tokens(media) + output
-        if self.free or not account.has_limit("usd"):
+        if self.free or "usd" not in account.limits:
             return {"usd": FREE, "tokens": tokens}
         if not self.settings.allow_unbounded and (tool := own_tools(request)) is not None:
             raise _refused(
