@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from trivet.errors import TrivetError
 from trivet.ledger.estimate import input_tokens, output_tokens
 from trivet.ledger.prefix import prefix as prefix_of
 from trivet.ledger.rows import AttemptRow, CacheState, Outcome, Row
+from trivet.ledger.units import of_prompt
 from trivet.types import Attempt, Cost, Event, Request, Response, TextDelta, Usage, task_name
 
 if TYPE_CHECKING:
@@ -181,7 +181,8 @@ class Tried:
 
     def __init__(self, priced: Priced, request: Request) -> None:
         self.priced, self.request, self.name = priced, request, priced.name
-        self.began, self.when = time.perf_counter(), datetime.now(UTC)
+        self.began, self.when = time.perf_counter(), time.time()
+        self._prompt_units: Mapping[str, int | None] | None = None
         self.took_s: float | None = None
         self.first_content_s: float | None = None
         self.outcome: Outcome = "cancelled"
@@ -198,9 +199,15 @@ class Tried:
             self.first_content_s = time.perf_counter() - self.began
         self._bytes += len(event.text) if type(event) is TextDelta else _size(event)
 
+    @property
+    def prompt_units(self) -> Mapping[str, int | None]:
+        if self._prompt_units is None:
+            self._prompt_units = of_prompt(self.request)
+        return self._prompt_units
+
     def answered(self, response: Response) -> None:
         self.outcome, self.response, self.usage = "answered", response, response.usage
-        self._over(self.priced.cost(self.request, response, self.when))
+        self._over(self.priced.cost(self, response))
 
     def failed(self, error: TrivetError) -> None:
         self.outcome, self.error = "failed", type(error).__name__
@@ -250,7 +257,7 @@ class Tried:
             cache_write_1h_tokens=cost.cache_write_1h_tokens,
             output_tokens=output,
         )
-        return self.priced.estimate(self.request, self.usage, self.when)
+        return self.priced.estimate(self)
 
     def _over(self, cost: Cost) -> None:
         self.took_s = time.perf_counter() - self.began

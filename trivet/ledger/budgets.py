@@ -18,7 +18,7 @@ from decimal import Decimal
 from trivet.errors import BudgetError, TrivetError
 from trivet.ledger.keys import Key, Keys, trouble, unavailable
 from trivet.ledger.leases import Answer, Lease, Order, Shared
-from trivet.ledger.limits import Limit, amount, counted, told
+from trivet.ledger.limits import MOST, Limit, amount, counted, told
 from trivet.ledger.settings import BudgetSettings
 
 __all__ = ["Amounts", "Budgets", "Reservation"]
@@ -437,5 +437,10 @@ def _counts(leases: tuple[Lease, ...], amounts: Amounts) -> list[int]:
     found = []
     for lease in leases:
         value = amounts.get(lease.unit)
-        found.append(counted(lease.unit, value) if value else 0)
+        if not value:
+            found.append(0)
+        elif type(value) is int and 0 < value < MOST and lease.unit != "usd":
+            found.append(value)
+        else:
+            found.append(counted(lease.unit, value))
     return found

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from trivet.errors import BudgetError, TrivetError
 from trivet.ledger.account import FREE, Account, Book, Tried
 from trivet.ledger.estimate import most_output_tokens, size
 from trivet.ledger.settings import BudgetSettings
-from trivet.ledger.units import TEXT, inference_geo, of_prompt, own_tools, service_tier, units
+from trivet.ledger.units import TEXT, inference_geo, own_tools, service_tier, units
 from trivet.model import Model, Wrapper, ended
-from trivet.types import Cost, CountTokens, Done, Event, Request, Response, Usage, UsageUpdate, replace
+from trivet.types import Cost, CountTokens, Done, Event, Request, Response, UsageUpdate, replace
 
 if TYPE_CHECKING:
     from trivet.ledger.prices import Prices
@@ -62,28 +61,30 @@ class Priced(Wrapper):
             if tried.took_s is None:
                 tried.left()
 
-    def cost(self, request: Request, response: Response, when: datetime) -> Cost:
-        """Of a whole answer to what was asked at `when`."""
+    def cost(self, tried: Tried, response: Response) -> Cost:
+        """Of a whole answer."""
+        request = tried.request
         if isinstance(request, CountTokens):
             return Cost(usd=FREE, source="counting is free")
-        counted, uncounted = units(request, response)
+        counted, uncounted = units(request, response, tried.prompt_units)
         if uncounted is not None and not self.free:
             return Cost(unknown=f"{self.name}: what {uncounted} cost is not told with the answer")
         return self.prices.cost(
             response.usage,
-            when=when,
+            when=tried.when,
             service_tier=service_tier(request, response),
             inference_geo=inference_geo(request, response),
             units=counted,
         )
 
-    def estimate(self, request: Request, usage: Usage, when: datetime) -> Cost:
+    def estimate(self, tried: Tried) -> Cost:
         """Of an answer that was cut, at what was generated."""
+        request = tried.request
         if isinstance(request, CountTokens):
             return Cost(usd=FREE, source="counting is free")
         return self.prices.cost(
-            usage,
-            when=when,
+            tried.usage,
+            when=tried.when,
             service_tier=service_tier(request, None),
             inference_geo=inference_geo(request, None),
             estimate=True,
@@ -96,8 +97,8 @@ class Priced(Wrapper):
             await account.reserve({})
             return request
         request = self._bounded(request)
-        most = self._most(account, request, tried.when)
         tried.request = request
+        most = self._most(account, tried)
         await account.reserve(most)
         tried.used = most
         return request
@@ -111,7 +112,8 @@ class Priced(Wrapper):
         bound = replace(sampling, max_tokens=self.settings.max_tokens + thinks)
         return replace(request, sampling=bound)
 
-    def _most(self, account: Account, request: Request, when: datetime) -> Mapping[str, Any]:
+    def _most(self, account: Account, tried: Tried) -> Mapping[str, Any]:
+        request = tried.request
         prompt, output = size(request), most_output_tokens(request) or 0
         media = self.settings.media_tokens
         tokens = prompt.about_tokens(media) + output
@@ -126,10 +128,10 @@ class Priced(Wrapper):
         usd = self.prices.most(
             prompt.most_tokens(media),
             output,
-            when=when,
+            when=tried.when,
             service_tier=service_tier(request, None),
             inference_geo=inference_geo(request, None),
-            units=of_prompt(request),
+            units=tried.prompt_units,
         )
         if usd is None:
             raise _refused(

@@ -64,13 +64,14 @@ class Prices:
         self,
         usage: Usage,
         *,
-        when: datetime | None = None,
+        when: datetime | float | None = None,
         service_tier: str | None = None,
         inference_geo: str | None = None,
         estimate: bool = False,
         units: Mapping[str, Count | None] = _NOTHING,
     ) -> Cost:
-        """What this usage costs, asked for at `when` (None is now, and naive is UTC) and answered on `service_tier`,
+        """What this usage costs, asked for at `when` (None is now; naive is UTC; a float is seconds
+        since 1970) and answered on `service_tier`,
         at Anthropic in `inference_geo`."""
         if self._embedded:
             return Cost(usd=Decimal(0), source="embedded", estimate=estimate)
@@ -94,7 +95,7 @@ class Prices:
         input_tokens: int,
         output_tokens: int,
         *,
-        when: datetime | None = None,
+        when: datetime | float | None = None,
         service_tier: str | None = None,
         inference_geo: str | None = None,
         units: Mapping[str, Count | None] = _NOTHING,
@@ -113,9 +114,11 @@ class Prices:
         other = None if standard is None else standard.most(input_tokens, output_tokens, units)
         return None if other is None else max(bound, other)
 
-    def _at(self, when: datetime | None, tier: str | None, geo: str | None) -> Held:
-        if when is None:
-            at = time.time()
+    def _at(self, when: datetime | float | None, tier: str | None, geo: str | None) -> Held:
+        if type(when) is float:
+            at = when
+        elif not isinstance(when, datetime):
+            at = time.time() if when is None else float(when)
         else:
             at = (when if when.tzinfo is not None else when.replace(tzinfo=UTC)).timestamp()
         held = self._held.get((tier, geo))

@@ -65,12 +65,17 @@ def own_tools(request: Request) -> str | None:
     return next((name for name in _FIELDS if request.extra.get(name)), None)
 
 
-def units(request: Request, response: Response) -> tuple[Mapping[str, int | None], str | None]:
+def units(
+    request: Request, response: Response, prompt: Mapping[str, int | None]
+) -> tuple[Mapping[str, int | None], str | None]:
     """Counts beside `Usage` that a price may be for, as `Prices.cost` takes them, and what has been used whose count is
-    not told (None: nothing)."""
+    not told (None: nothing). `prompt` are those of `of_prompt`."""
+    if prompt is TEXT and not request.extra and type(response) is ChatResponse and len(response.choices) == 1:
+        content = response.choices[0].message.content
+        if len(content) == 1 and type(content[0]) is Text:  # as most are
+            return TEXT, None
     said = [part for c in response.choices for part in c.message.content] if isinstance(response, ChatResponse) else []
     text = all(type(part) is Text for part in said) or not any(isinstance(p, Audio | Image | Opaque) for p in said)
-    prompt = of_prompt(request)
     if text and prompt is TEXT and not request.extra:
         return TEXT, None
     found = dict(prompt)
