@@ -20,6 +20,14 @@ SHELL = [line for kind, code in BLOCKS if kind == "sh" for line in re.sub(r"\\\n
 ELSEWHERE = ("make serve", "make test", "trivet chat   ")  # what runs this test; and a conversation, in test_cli.py
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A ledger and keys of its own: where a key was added, no server takes anybody without one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TRIVET_STATE", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with start_trivet(cwd=tmp_path_factory.mktemp("readme")) as server:
@@ -59,10 +67,12 @@ def test_shell_lines_run_and_print(line: str, url: str) -> None:
 
 
 def test_the_configuration_is_right(tmp_path: Path) -> None:
-    (block,) = [code for kind, code in BLOCKS if kind == "toml"]
-    (tmp_path / "trivet.toml").write_text(block)
+    blocks = [code for kind, code in BLOCKS if kind == "toml"]  # of one file
+    assert len(blocks) == 2
+    (tmp_path / "trivet.toml").write_text("\n".join(blocks))
     out = run([sys.executable, "-m", "trivet", "config", "check", str(tmp_path / "trivet.toml")], "")
     assert "medical" in out
+    assert "faq" in out
 
 
 def test_the_architectures_tree_has_every_file_and_no_other() -> None:
