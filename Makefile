@@ -2,12 +2,13 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+PEERS := .venv-peers
 ARGS ?=
 
-.PHONY: serve test check fuzz lint types bench soak pull lock clean help
+.PHONY: serve test check fuzz lint types bench bench-peers soak pull lock clean help
 
 help:            ## this list
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/'
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/'
 
 serve: $(VENV)/core weights   ## start the server on embedded models; ARGS="--port 9000" passes arguments on
 	@exec $(BIN)/trivet serve $(ARGS)
@@ -30,6 +31,9 @@ types: $(VENV)/dev            ## mypy, strict
 bench: $(VENV)/dev weights    ## measure, and write benchmarks/results.md
 	$(BIN)/python -m benchmarks $(ARGS)
 
+bench-peers: $(VENV)/dev $(PEERS)/bin/litellm    ## measure all that counts beside LiteLLM's proxy, installed apart
+	$(BIN)/python -m benchmarks counted $(ARGS)
+
 soak: $(VENV)/dev             ## 200,000 requests with faults, looking for leaks; ARGS="--requests 5000" for fewer
 	$(BIN)/python -m benchmarks.soak $(ARGS)
 
@@ -48,6 +52,11 @@ $(VENV)/dev: requirements/dev.txt $(VENV)/core
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	@touch $@
 
+# The newest, in an environment of its own: what is measured against is no part of trivet.
+$(PEERS)/bin/litellm:
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check "litellm[proxy]"
+
 lock: $(VENV)/dev             ## write the lock files anew (needs uv: pip install uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		pyproject.toml requirements/build.in -o requirements/core.txt
@@ -55,4 +64,4 @@ lock: $(VENV)/dev             ## write the lock files anew (needs uv: pip instal
 		--group dev pyproject.toml -o requirements/dev.txt
 
 clean:           ## remove what set-up made
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(PEERS)

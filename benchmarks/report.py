@@ -26,10 +26,18 @@ Between a client and a provider, the limit ("bare") is a handler of some forty l
 cancelled before its answer came running at the provider, who charges for it. wrk asks, nginx answers, `drip.py`
 streams, all on this machine's cores, one side at a time, {gateway} rounds; what is added is the median less that of
 nginx itself in the same round. "Translated" is Anthropic's protocol in, OpenAI's out;
-"routed" is a route of two models with retries, breakers and stickiness on, of which the first answers.
+"routed" is a route of two models with retries, breakers and stickiness on, of which the first answers. These three are with the ledger off
+(`[ledger] enabled = false`): nothing is counted, and no key is asked for.
 
-The wrappers of a route stand over a model in memory whose answer is ready, and their time is what a request takes less
-that of the model alone in the same round; "all five" are those that `[models.NAME.route]` can put around two targets.
+"All on" is the routed side with everything that counts: a key with a budget in USD, a limit of requests and one of
+tokens; prices; the ledger; prompt caches, which such a host needs no marks or keys for; and metrics, which are scraped
+every 15 seconds. It is against the bare pass-through of its own rounds. "LiteLLM" is LiteLLM's proxy in those rounds
+too, as it is by itself: one model, no keys, no budgets, no database. It is measured where `make bench-peers` has
+installed it.
+
+The wrappers stand over a model in memory whose answer is ready, and their time is what a request takes less that of
+the model alone in the same round; "all five of a route" are those that `[models.NAME.route]` can put around two
+targets. A Meter alone has no attempts to count, as these come from Priced.
 """
 
 
