@@ -16,6 +16,7 @@ from trivet.adapt.build import routed
 from trivet.adapt.policies import POLICIES, weighted
 from trivet.adapt.retry import Retry
 from trivet.adapt.route import Target
+from trivet.adapt.sessions import session
 from trivet.adapt.settings import RouteSettings
 from trivet.adapt.timeouts import Timeouts
 from trivet.errors import (
@@ -267,6 +268,13 @@ async def test_weights_are_shares_and_a_session_stays_where_it_is() -> None:
     assert 250 < len(a.requests) < 350
     one = replace(HI, context=Context(session="one"))
     assert len({(await model.call(one)).route[-1].model for _ in range(20)}) == 1
+
+
+def test_a_long_word_for_a_session_is_remembered_by_its_digest() -> None:
+    words = [f"{'x' * 1_000_000}{n}" for n in range(2)]
+    found = [session(replace(HI, cache_key=word)) for word in (*words, words[0])]
+    assert found[0] == found[2] != found[1]
+    assert all(each is not None and len(each) <= 128 for each in found)
 
 
 def test_where_a_target_comes_other_sessions_stay() -> None:

@@ -123,6 +123,15 @@ async def test_an_unknown_name_is_told_the_nearest(name: str, meant: str | None)
     assert (repr(meant) if meant else "There are: local/smollm2, medical, auto/") in str(caught.value)
 
 
+async def test_a_name_of_a_megabyte_is_unknown_without_being_looked_for_or_told_whole() -> None:
+    async with Runtime() as runtime:
+        for name in ("x" * 1_000_000, "openai/" + "x" * 1_000_000):
+            with pytest.raises(UnknownModelError, match="1,000,0") as caught:
+                runtime.model(name)
+            assert len(caught.value.message) < 200
+        assert not runtime.built
+
+
 @pytest.mark.parametrize("name", ["", "/", "local/", "nobody/x", "auto/quick"])
 async def test_a_name_that_leads_nowhere_is_unknown(name: str) -> None:
     with pytest.raises(UnknownModelError):

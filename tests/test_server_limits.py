@@ -91,3 +91,14 @@ def test_a_body_that_an_upgrade_has_swallowed_is_not_called_bad_json(served: Ser
     answer = httpx2.post(f"{served.url}/v1/chat/completions", content=body(1000), headers=head)
     assert answer.status_code == 400
     assert "upgrade is 'h2c'" in answer.json()["error"]["message"]
+
+
+def test_a_session_longer_than_the_ledger_should_keep_is_refused(served: Served) -> None:
+    def ask(session: str) -> httpx2.Response:
+        headers = {**HEADERS, "x-trivet-session": session}
+        return httpx2.post(f"{served.url}/v1/chat/completions", content=body(100), headers=headers)
+
+    assert ask("s" * 256).status_code == 200
+    refused = ask("s" * 257)
+    assert refused.status_code == 400
+    assert "x-trivet-session has 257 characters" in refused.json()["error"]["message"]

@@ -29,6 +29,7 @@ __all__ = ["Runtime"]
 
 DEFAULT = "local/smollm2"
 MOST = 4096  # names that are remembered: a client can ask for any name at a host
+LONGEST = 4096  # characters of a name, which may be a path: what is longer costs memory, and time to look for it
 
 
 class Runtime:
@@ -195,6 +196,8 @@ class Runtime:
 
     def _full(self, name: str, paths: bool) -> str:
         """The name, absolute where it is a path."""
+        if len(name) > LONGEST:
+            raise UnknownModelError(f"No model has a name of {len(name):,} characters: {name[:40]!r}…")
         if not is_path(name) or name in self.config.models:
             return name
         if not paths:

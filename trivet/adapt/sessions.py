@@ -12,6 +12,7 @@ from trivet.types import Conversation, Request
 __all__ = ["Sessions", "session"]
 
 _MOST_BYTES = 65_536  # of each part: a conversation is known by its beginning
+_LONGEST = 128  # characters of a client's word that are kept as they are: thousands of sessions are remembered
 
 
 def session(request: Request) -> str | None:
@@ -19,7 +20,7 @@ def session(request: Request) -> str | None:
     with: tools, system prompt, first user turn. None for tasks without turns."""
     word = request.context.session or getattr(request, "cache_key", None)
     if word is not None:
-        return str(word)
+        return str(word) if len(word) <= _LONGEST else _digest(word)
     if not isinstance(request, Conversation):
         return None
     digest = blake2b(digest_size=16)
@@ -31,6 +32,10 @@ def session(request: Request) -> str | None:
         if message.role == "user":
             break
     return digest.hexdigest()
+
+
+def _digest(word: str) -> str:
+    return blake2b(word.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 def _bytes(part: object) -> bytes:

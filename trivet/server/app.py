@@ -79,7 +79,7 @@ GEMINI: dict[str, Wire] = {
     "batchEmbedContents": gemini_embed,
 }
 FORWARDED = (b"anthropic-beta", b"anthropic-version", b"traceparent", b"tracestate")
-SESSION = b"x-trivet-session"  # a client's own word for a conversation
+SESSION, LONGEST_SESSION = b"x-trivet-session", 256  # a client's own word for a conversation
 CACHE = b"x-trivet-cache"  # … and on trivet's own cache of answers: off, or on
 ERRORS = {"openai": openai_errors.error, "anthropic": anthropic.error, "gemini": gemini.error}
 GEMINI_PATHS = tuple(f"{BETA}/{{id}}:{method}" for method in GEMINI)
@@ -230,11 +230,10 @@ class App:
         incoming = protocol.parse(await exchange.read(self._max_body))
         source.remember(incoming.request)
         renderer = protocol.Renderer(incoming)
-        session = exchange.headers.get(SESSION)
         context = Context(
             id=exchange.id,
             key=exchange.key,
-            session=None if session is None else session.decode("latin-1"),
+            session=_session(exchange),
             cache=_cache(exchange),
             headers=_forwarded(exchange),
         )
@@ -390,6 +389,14 @@ def _forwarded(exchange: Exchange) -> dict[str, str]:
             if name in FORWARDED:
                 found.setdefault(name.decode(), []).append(value.decode("latin-1"))
     return {name: ",".join(values) for name, values in found.items()}
+
+
+def _session(exchange: Exchange) -> str | None:
+    """The client's word for a conversation, which the ledger keeps with each request."""
+    word = exchange.headers.get(SESSION)
+    if word is not None and len(word) > LONGEST_SESSION:
+        raise RequestError(f"{SESSION.decode()} has {len(word):,} characters: at most {LONGEST_SESSION} are taken")
+    return None if word is None else word.decode("latin-1")
 
 
 def _cache(exchange: Exchange) -> Literal["off", "on"] | None:
