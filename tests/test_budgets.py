@@ -159,6 +159,17 @@ async def test_another_attempt_adds_to_the_reservation(make: Make) -> None:
     await budgets.close()
 
 
+async def test_what_comes_for_a_reservation_that_is_settled_meanwhile_goes_back(make: Make) -> None:
+    budgets = make("10 requests/day")
+    one = await budgets.reserve("alice", {"requests": 1})
+    more = asyncio.create_task(one.more({"requests": 5}))
+    await asyncio.sleep(0)  # it has asked the file
+    one.settle({"requests": 1})
+    with pytest.raises(RuntimeError, match="settled"):
+        await more
+    assert only(budgets.reserved("alice")) == 0
+
+
 @pytest.mark.parametrize("name", ["free", "nobody", None])
 async def test_who_has_no_limits_may_take_anything(make: Make, keys: Keys, name: str | None) -> None:
     budgets = make("1usd/day")

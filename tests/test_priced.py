@@ -16,7 +16,7 @@ from trivet.adapt.build import routed
 from trivet.adapt.cache import Cache
 from trivet.adapt.cache_store import CacheStore
 from trivet.adapt.settings import RouteSettings
-from trivet.errors import BudgetError, TrivetError
+from trivet.errors import BudgetError, OverloadedError, TrivetError
 from trivet.fake import Fake
 from trivet.ledger.account import Book
 from trivet.ledger.budgets import Budgets
@@ -263,3 +263,39 @@ async def test_an_answer_of_before_is_a_request_and_costs_nothing(banks: Any, tm
     finally:
         store.close()
     assert (bank.rows[1].cache, bank.rows[1].cost.usd, bank.rows[1].usage.output_tokens) == ("hit", 0, 0)
+
+
+async def test_whoever_leaves_while_its_money_is_at_the_file_has_asked_nobody(banks: Any) -> None:
+    """Cancelled after each number of turns of the loop: while the file is asked, while the model is, and after."""
+    bank, model = banks("1usd/day"), fake()
+    for turns in range(1, 40):
+        task = asyncio.ensure_future(bank.meter(bank.priced(model)).call(CHAT))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    await bank.budgets.flush()
+    assert bank.reserved == 0
+    assert bank.spent == sum(row.cost.usd for row in bank.rows)
+    unasked = [row for row in bank.rows if row.cost.source == "not asked"]
+    assert len(unasked) == len(bank.rows) - len(model.requests) > 0
+    assert {(row.outcome, row.cost.usd, row.usage.output_tokens) for row in unasked} == {("cancelled", 0, 0)}
+
+
+async def test_attempts_beside_each_other_do_not_count_on_the_same_money(banks: Any) -> None:
+    """One that failed has left over the 0.041 that it held. Of two that may cost 0.082 each, one alone fits."""
+    bank = banks("0.15usd/day")
+    failing = bank.priced(fake([OverloadedError("busy", provider_status=529)]))
+    dear = [bank.priced(fake(name=f"acme/{n}"), OwnPrice(input=Decimal(2), output=Decimal(20))) for n in range(2)]
+    came: list[Any] = []
+
+    class FirstOneThenTwo(Wrapper):
+        async def stream(self, request: Request) -> AsyncGenerator[Event, None]:
+            await asyncio.gather(failing.call(request), return_exceptions=True)
+            came.extend(await asyncio.gather(*(model.call(request) for model in dear), return_exceptions=True))
+            yield Done(response=next(one for one in came if not isinstance(one, BaseException)))
+
+    await bank.meter(FirstOneThenTwo(failing)).call(CHAT)
+    assert [type(one) for one in came if isinstance(one, BaseException)] == [BudgetError]
+    assert bank.reserved == 0
+    assert bank.spent == Decimal("0.000026")

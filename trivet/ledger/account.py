@@ -59,27 +59,39 @@ class Account:
         self._others: list[Reservation] = []
         self._admitted = False
 
-    async def reserve(self, amounts: Mapping[str, Any]) -> None:
+    async def reserve(self, amounts: Mapping[str, Any], tried: Tried | None = None) -> None:
         """Holds so much for an attempt, and with the first one for the request itself: what other attempts of this
         request have left over, and more where that is too little. Raises `BudgetError`."""
-        budgets, held = self.book.budgets, self._held
-        assert budgets is not None  # whose limits these are
+        held = self._held
         used = self.used() if held else {}
         more = {unit: lack for unit, n in amounts.items() if (lack := used.get(unit, 0) + n - held.get(unit, 0)) > 0}
         if not self._admitted:
             more["requests"], self._admitted = 1, True
+        if tried is not None:
+            tried.used = amounts
         if not more:
             return
-        if self.reservation is None:
-            made = await budgets.reserve(self.request.context.key, more)
-            if self.reservation is None:
-                self.reservation = made
-            else:  # two attempts have begun beside each other
-                self._others.append(made)
-        else:
-            await self.reservation.more(more)
-        for unit, amount in more.items():
+        for unit, amount in more.items():  # at once: an attempt beside this one must not count on the same
             held[unit] = held.get(unit, 0) + amount
+        try:
+            await self._hold(more)
+        except BaseException:
+            for unit, amount in more.items():
+                held[unit] -= amount
+            if tried is not None:
+                tried.used = {}
+            raise
+
+    async def _hold(self, more: Mapping[str, Any]) -> None:
+        if self.reservation is not None:
+            return await self.reservation.more(more)
+        budgets = self.book.budgets
+        assert budgets is not None  # whose limits these are
+        made = await budgets.reserve(self.request.context.key, more)
+        if self.reservation is None:
+            self.reservation = made
+        else:  # two attempts have begun beside each other
+            self._others.append(made)
 
     def used(self) -> dict[str, Any]:
         """What the attempts have spent, and those under way have reserved."""
@@ -177,7 +189,8 @@ class Account:
 
 
 class Tried:
-    """One attempt, as far as it has come. `used` is what it counts as against budgets."""
+    """One attempt, as far as it has come. `used` is what it counts as against budgets; `asked` is False while it waits
+    for that."""
 
     def __init__(self, priced: Priced, request: Request) -> None:
         self.priced, self.request, self.name = priced, request, priced.name
@@ -188,6 +201,7 @@ class Tried:
         self.outcome: Outcome = "cancelled"
         self.error: str | None = None
         self.response: Response | None = None
+        self.asked = True
         self.usage = Usage()
         self.cost = Cost(unknown="not over yet")
         self.used: Mapping[str, Any] = {}
@@ -223,7 +237,10 @@ class Tried:
 
     def left(self) -> None:
         """Whoever asked has gone, or another one has answered sooner."""
-        self._over(self._estimate())
+        if self.asked:
+            return self._over(self._estimate())
+        self.usage = NOTHING
+        self._over(UNASKED)
 
     def row(self, began: float) -> AttemptRow:
         response = self.response

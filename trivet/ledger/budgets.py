@@ -146,6 +146,9 @@ class Reservation:
         if self._settled:
             raise RuntimeError("the reservation is settled: nothing can be added to it")
         added = await self._budgets.reserve(self._account.key.name, amounts)
+        if self._settled:  # meanwhile: nobody would settle what has come
+            added.settle({})
+            raise RuntimeError("the reservation was settled while more was asked for")
         if added._leases is self._leases:
             self._held = [a + b for a, b in zip(self._held, added._held, strict=True)]
         else:

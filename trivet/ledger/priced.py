@@ -41,7 +41,9 @@ class Priced(Wrapper):
             if account is not None:
                 account.attempts.append(tried)
                 if account.limits:
+                    tried.asked = False
                     request = await self._reserved(account, tried, request)
+                    tried.asked = True
             async with aclosing(self.inner.stream(request)) as events:
                 async for event in events:
                     if event.content:
@@ -99,8 +101,7 @@ class Priced(Wrapper):
         request = self._bounded(request)
         tried.request = request
         most = self._most(account, tried)
-        await account.reserve(most)
-        tried.used = most
+        await account.reserve(most, tried)
         return request
 
     def _bounded(self, request: Request) -> Request:
