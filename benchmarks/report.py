@@ -26,8 +26,8 @@ Between a client and a provider, the limit ("bare") is a handler of some forty l
 cancelled before its answer came running at the provider, who charges for it. wrk asks, nginx answers, `drip.py`
 streams, all on this machine's cores, one side at a time, {gateway} rounds; what is added is the median less that of
 nginx itself in the same round. "Translated" is Anthropic's protocol in, OpenAI's out;
-"routed" is a route of two models with retries, breakers and stickiness on, of which the first answers. These three are with the ledger off
-(`[ledger] enabled = false`): nothing is counted, and no key is asked for.
+"routed" is a route of two models with retries, breakers and stickiness on, of which the first answers. These three are
+with the ledger off (`[ledger] enabled = false`): nothing is counted, and no key is asked for.
 
 "All on" is the routed side with everything that counts: a key with a budget in USD, a limit of requests and one of
 tokens; prices; the ledger; prompt caches, which such a host needs no marks or keys for; and metrics, which are scraped
