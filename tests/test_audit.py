@@ -279,7 +279,7 @@ def test_a_cheaper_model_of_the_same_abilities_is_found_with_what_it_would_have_
     (finding,) = dearer([row(n) for n in range(10)], ALIAS)
     # ten times 6,000 in and 100 out: at $5 and $25 for a million $0.325, at $0.75 and $4.50 $0.0495
     assert finding.usd == Decimal("0.325") - Decimal("0.0495")
-    assert "cost $0.32; " in finding.text
+    assert "cost $0.325; " in finding.text
     assert "not compared" in finding.text
     assert pasted(finding) == {"smart": {"use": [MINI, OPUS]}}
 

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import csv
-import fcntl
 import io
 import json
 import os
-import pty
-import struct
 import subprocess
 import sys
-import termios
 import time
 from collections.abc import Callable
 from decimal import Decimal
@@ -22,6 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.terminal import ROOT, on_terminal
 from trivet.cli import main, plot
 from trivet.ledger.rows import AttemptRow, Row
 from trivet.ledger.store import Store
@@ -31,7 +28,7 @@ Printed = pytest.CaptureFixture[str]
 Write = Callable[..., Path]
 DAY = 86_400
 NOON = time.mktime((2026, 11, 20, 12, 0, 0, 0, 0, -1))  # here: days are those of this machine
-ROOT = Path(__file__).parent.parent
+NOTHING = Usage(uncached_input_tokens=0, cache_read_tokens=0, cache_write_tokens=0, output_tokens=0)
 
 
 @pytest.fixture(autouse=True)
@@ -93,10 +90,10 @@ def wrong(capsys: Printed, *args: str) -> str:
 def test_each_day_has_a_line_and_all_together_one(write: Write, capsys: Printed) -> None:
     write(row("a"), row("b", "0.25"), row("c", at=NOON + DAY))
     head, first, second, total = lines(capsys)
-    assert head == ["day", "requests", "errors", "input", "cached", "output", "hits", "saved", "cost"]
-    assert first == ["2026-11-20", "2", "-", "2k", "25%", "200", "-", "-", "$0.75"]
+    assert head == ["day", "requests", "errors", "refused", "input", "cached", "output", "hits", "saved", "cost"]
+    assert first == ["2026-11-20", "2", "-", "-", "2k", "25%", "200", "-", "-", "$0.75"]
     assert second[0] == "2026-11-21"
-    assert total == ["total", "3", "-", "3k", "25%", "300", "-", "-", "$1.25"]
+    assert total == ["total", "3", "-", "-", "3k", "25%", "300", "-", "-", "$1.25"]
 
 
 def test_by_takes_several_and_the_dearest_goes_first(write: Write, capsys: Printed) -> None:
@@ -127,16 +124,33 @@ def test_an_estimate_is_marked(write: Write, capsys: Printed) -> None:
 def test_unknown_tokens_are_told(write: Write, capsys: Printed) -> None:
     write(row("a"), row("b", usage=Usage()))
     _, first, _ = lines(capsys)
-    assert first[3:6] == ["1k + 1 unknown", "25%", "100 + 1 unknown"]
+    assert first[4:7] == ["1k + 1 unknown", "25%", "100 + 1 unknown"]
 
 
-def test_errors_hits_and_savings_are_counted(write: Write, capsys: Printed) -> None:
+def test_errors_refusals_hits_and_savings_are_counted(write: Write, capsys: Printed) -> None:
     write(
         row("a", outcome="failed", error="OverloadedError", model=None, attempts=()),
         row("b", "0", cache="hit"),
         row("c", cost=Cost(usd=Decimal(1), saved_usd=Decimal("0.004"))),
+        row("d", "0", outcome="refused", usage=NOTHING, model=None, attempts=()),
     )
-    assert lines(capsys)[1][2:] == ["1", "3k", "25%", "300", "1", "$0.0040", "$1.50"]
+    assert lines(capsys)[1][2:] == ["1", "1", "3k", "25%", "300", "1", "$0.0040", "$1.50"]
+
+
+@pytest.mark.parametrize(
+    ("usd", "told"), [("12.344", "$12.34"), ("0.0456", "$0.046"), ("0.5", "$0.50"), ("0.006", "$0.0060")]
+)
+def test_what_is_less_than_a_dollar_is_not_rounded_to_a_tenth_more(
+    write: Write, capsys: Printed, usd: str, told: str
+) -> None:
+    write(row("a", usd))
+    assert lines(capsys)[1][-1] == told
+
+
+def test_a_name_that_a_client_has_sent_moves_no_cursor_and_breaks_no_line(write: Write, capsys: Printed) -> None:
+    write(row("a", asked="up/\x1b[31mred\x1b]0;title\x07\tand\nmore\u202e"))
+    assert lines(capsys, "--by", "asked")[1][:2] == [r"up/\x1b[31mred\x1b]0;title\x07\tand\nmore\u202e", "1"]
+    assert "\\x1b[31mred" in on_terminal(Path(), 80, "usage", "--since", "all", "a")
 
 
 def test_what_costs_nothing_is_nothing(write: Write, capsys: Printed) -> None:
@@ -299,31 +313,6 @@ def test_a_terminal_has_a_table_and_a_plot_that_fit_it(write: Write, tmp_path: P
     table_and_plot, _, _ = shown.rpartition("\n\n")
     assert max(map(len, table_and_plot.splitlines())) <= 70
     assert "█" not in on_terminal(tmp_path, 70, "usage", "--since", "all", "--no-plot")
-
-
-def on_terminal(folder: Path, columns: int, *args: str) -> str:
-    """What `trivet ARGS` writes to a terminal of this width, without its colours."""
-    import re
-
-    ours, its = pty.openpty()
-    fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm"} | {"COLUMNS": str(columns)}
-    with subprocess.Popen(
-        [sys.executable, "-m", "trivet", *args], cwd=folder, env=env, stdout=its, stderr=subprocess.STDOUT
-    ) as process:
-        os.close(its)
-        written = b""
-        while True:
-            try:
-                read = os.read(ours, 65536)
-            except OSError:  # Linux's way to say that the other end is closed
-                break
-            if not read:
-                break
-            written += read
-        assert process.wait() == 0, written
-    os.close(ours)
-    return re.sub(r"\x1b\[[0-9;]*m", "", written.decode()).replace("\r\n", "\n")
 
 
 @given(

@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.terminal import on_terminal
 from trivet.cli import main
 from trivet.errors import ConfigError, TrivetError
 from trivet.ledger.keys import Keys
@@ -372,6 +373,13 @@ def test_list_has_a_line_for_each_limit_and_shows_no_secret(state: Path, capsys:
     assert lines[3][:6] == ["bob", "all", "-", "-", "-", "-"]
     assert lines[3][6].startswith("revoked 2")
     assert secret not in out
+
+
+def test_list_on_a_terminal_breaks_no_limit_amid_a_word(state: Path, capsys: Printed, tmp_path: Path) -> None:
+    assert main(["keys", "add", "ann", "--tpm", "100k", "--budget", "5usd/day", "--models", "openai/*,smart"]) == 0
+    shown = on_terminal(tmp_path, 100, "keys", "list")
+    assert "100k tokens/minute" in shown
+    assert shown.count("in force") == 2
 
 
 def test_list_as_json_has_exact_amounts(state: Path, capsys: Printed) -> None:

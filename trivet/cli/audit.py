@@ -105,6 +105,9 @@ def _print(text: str, *, first: str = "", indent: str = "", bold: bool = False) 
     import sys
     import textwrap
 
+    from trivet.cli.table import plain
+
+    text = plain(text)
     if not sys.stdout.isatty():
         print(f"{first}{text}")
         return

@@ -130,6 +130,8 @@ def show(args: argparse.Namespace) -> int:
         [cells for _, cells in rows],
         ["red" if key["revoked"] else "green" for key, _ in rows],
         right=("spent", "left"),
+        whole=("name", *COLUMNS[2:-1]),
+        tight=True,
     )
     return 0
 
@@ -189,7 +191,8 @@ def _cells(key: dict[str, Any]) -> list[list[str]]:
 
 
 def _short(ends: str | None) -> str:
-    return ends[:16].replace("T", " ") if ends else "never"
+    """Without the year: no window is longer than a month."""
+    return ends[5:16].replace("T", " ") if ends else "never"
 
 
 def _time(seconds: float | None) -> str | None:

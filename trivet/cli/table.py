@@ -17,6 +17,7 @@ def show(
 ) -> None:
     """Prints the rows under their columns. The last cell of each row has the row's colour; the columns in `right` are
     aligned there, and those in `whole` never folded. `tight` is for many narrow columns."""
+    rows = [[plain(cell) for cell in row] for row in rows]
     if not sys.stdout.isatty():
         for row in (columns, *rows):
             print("\t".join(row))
@@ -36,3 +37,8 @@ def show(
         cells[-1].stylize(colour)
         table.add_row(*cells)
     Console().print(table)
+
+
+def plain(text: str) -> str:
+    """Without what would move a terminal's cursor, colour it or break a line: names are what clients have sent."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

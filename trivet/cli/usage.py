@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from trivet.ledger.totals import By, Total
 
 HEIGHT = 8  # of the plot, in lines
-_COUNTS = ("requests", "errors", "input", "cached", "output", "hits", "saved", "cost")
+_COUNTS = ("requests", "errors", "refused", "input", "cached", "output", "hits", "saved", "cost")
 
 
 def add(subparsers: Any) -> None:
@@ -124,6 +124,7 @@ def cells(total: Total) -> list[str]:
     return [
         f"{total.requests:,}",
         f"{total.errors:,}" if total.errors else "-",
+        f"{total.refused:,}" if total.refused else "-",
         _tokens(total, "input_tokens"),
         _cached(total),
         _tokens(total, "output_tokens"),
@@ -169,7 +170,8 @@ def _cached(total: Total) -> str:
 
 def _idle(column: str, whole: Total) -> bool:
     """Whether it would say nothing to whoever looks at it."""
-    return (column == "hits" and not whole.hits) or (column == "saved" and not whole.saved_usd)
+    told = {"refused": whole.refused, "hits": whole.hits, "saved": whole.saved_usd}
+    return column in told and not told[column]
 
 
 def plot(days: Sequence[Total]) -> list[str]:
@@ -215,6 +217,8 @@ def _footnotes(by: Sequence[By], whole: Total, args: argparse.Namespace, path: P
 
     notes = [f"{path}{period.told(args)}."]
     notes += ["cached: what of the input came from a provider's cache."]
+    if whole.refused:
+        notes.append("refused: nobody was asked, because of a budget, a limit or a wrong request.")
     if whole.saved_usd:
         notes.append("saved: what those caches have spared, already taken off the cost.")
     if whole.hits:

@@ -92,13 +92,16 @@ def tokens(*, uncached: int = 0, read: int = 0, written: int = 0, output: int = 
 
 
 def dollars(usd: Decimal) -> str:
-    """`$12.30`, and four digits of what is less than a cent."""
+    """`$12.30`, a third digit of what is less than a dollar (`$0.046`), and a fourth of what is less than a cent."""
     if not usd:
         return "$0"
     sign, usd = "-" if usd < 0 else "", abs(usd)
     if usd < Decimal("0.0001"):
         return f"{sign}<$0.0001"
-    return f"{sign}${usd:,.2f}" if usd >= Decimal("0.01") else f"{sign}${usd:.4f}"
+    if usd < Decimal("0.01"):
+        return f"{sign}${usd:.4f}"
+    told = f"{usd:,.2f}" if usd >= 1 else f"{usd:.3f}"
+    return f"{sign}${told.removesuffix('0') if usd < 1 else told}"
 
 
 def short(count: float) -> str:
