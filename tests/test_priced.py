@@ -33,6 +33,7 @@ from trivet.providers.compatible import Compatible
 from trivet.providers.settings import ProviderSettings
 from trivet.types import (
     Chat,
+    Complete,
     Context,
     CountTokens,
     Document,
@@ -40,9 +41,12 @@ from trivet.types import (
     Embed,
     Event,
     Image,
+    Message,
+    Opaque,
     Reasoning,
     Request,
     Sampling,
+    Text,
     Tool,
     ToolResult,
     replace,
@@ -148,6 +152,44 @@ async def test_a_providers_own_tools_are_refused_unless_they_are_allowed(banks: 
         await bank.meter(bank.priced(fake())).call(asked)
 
 
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"previous_response_id": "resp_1"},
+        {"conversation": {"id": "conv_1"}},
+        {"prompt": {"id": "pmpt_1"}},
+        {"cachedContent": "cachedContents/1"},
+        {"models": ["anthropic/claude-opus-4.1"]},
+    ],
+)
+async def test_what_stands_for_a_prompt_or_a_model_that_is_not_here_is_refused_under_a_budget(
+    banks: Any, extra: Any
+) -> None:
+    bank, model = banks("1usd/day"), fake()
+    with pytest.raises(BudgetError, match=f"{next(iter(extra))} .* allow_unbounded = true"):
+        await bank.meter(bank.priced(model)).call(replace(CHAT, extra=extra))
+    kept = Opaque(provider="openai", raw={"type": "item_reference", "id": "msg_1"})
+    with pytest.raises(BudgetError, match=r"item_reference .* allow_unbounded = true"):
+        await bank.meter(bank.priced(model)).call(replace(CHAT, messages=(user(kept),)))
+    assert model.requests == []
+
+
+async def test_which_of_several_models_has_answered_is_not_priced_as_the_one_that_was_asked(banks: Any) -> None:
+    bank = banks()
+    response = await bank.meter(bank.priced(fake())).call(replace(CHAT, extra={"models": ["acme/dear"]}))
+    assert response.cost is not None
+    assert response.cost.usd is None
+    assert "models" in (response.cost.unknown or "")
+
+
+async def test_the_best_of_several_completions_is_charged_for_all_of_them(banks: Any) -> None:
+    bank = banks("0.05usd/day")
+    asked = Complete(prompt="a", sampling=Sampling(max_tokens=1000), extra={"best_of": 5}, context=ANN)
+    with pytest.raises(BudgetError):  # 5 x 1,000 tokens may cost 0.05, and the prompt something
+        await bank.meter(bank.priced(fake())).call(asked)
+    await bank.meter(bank.priced(fake())).call(replace(asked, extra={"best_of": 4}))
+
+
 async def test_a_second_attempt_uses_what_the_first_has_left_over(banks: Any) -> None:
     """Two attempts at a time would not fit into the budget; one after the other do."""
     bank = banks("0.05usd/day")  # one may cost 0.041
@@ -180,6 +222,11 @@ async def test_two_attempts_beside_each_other_hold_what_both_may_cost(banks: Any
         (Chat(messages=(user("Hi"),), tools=(Tool(name="f", description="d" * 500),)), 500 + 346),
         (Chat(messages=(user(Image(data=b"x"), "what?"),)), 20_000),
         (Chat(messages=(user(Document(data=b"t" * 40_000, media_type="text/plain")),)), 40_000),
+        (Chat(messages=(user(Document(data=b"t", media_type="text/plain", extra={"context": "c" * 900})),)), 900),
+        (Chat(messages=(user(Opaque(provider="openai", raw={"type": "input_file", "file_id": "f"})),)), 20_000),
+        (Chat(messages=(Message(role="user", content=(Text(text="Hi"),), name="n" * 700),)), 700),
+        (Chat(messages=(Message(role="user", extra={"reasoning_content": "r" * 800}),)), 800),
+        (Chat(messages=(user("Hi"),), extra={"documents": ["d" * 600]}), 600),
         (Embed(texts=("ab", "cd")), 4),
     ],
 )

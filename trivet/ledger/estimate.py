@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from trivet.types import Conversation, Media, Part, Request, Text, Thinking, ToolResult, to_json
+import msgspec
+
+from trivet.types import Conversation, Media, Message, Opaque, Part, Request, Text, Thinking, ToolResult, to_json
 
 __all__ = ["Size", "input_tokens", "most_output_tokens", "output_tokens", "size"]
 
@@ -14,6 +16,7 @@ __all__ = ["Size", "input_tokens", "most_output_tokens", "output_tokens", "size"
 _MESSAGE, _TOOL, _REQUEST, _WITH_TOOLS = 32, 64, 64, 1024
 # Of English prose and of code four bytes are about one token, and so is a letter of Korean or Chinese, of three bytes.
 _BYTES_OF_A_TOKEN = 4
+_FILES = (b'"file_id"', b'"fileUri"')  # in what only its provider reads
 
 
 class Size(NamedTuple):
@@ -57,16 +60,19 @@ def most_output_tokens(request: Request) -> int | None:
     sampling = getattr(request, "sampling", None)
     if sampling is None:
         return 0
-    prompts = request.extra.get("prompt")
+    prompts, best_of = request.extra.get("prompt"), request.extra.get("best_of")
     several = len(prompts) if isinstance(prompts, list) else 1
-    return None if sampling.max_tokens is None else sampling.max_tokens * sampling.n * several
+    each = max(sampling.n, best_of) if isinstance(best_of, int) else sampling.n  # all of them are charged for
+    return None if sampling.max_tokens is None else sampling.max_tokens * each * several
 
 
 def _conversation(request: Conversation) -> Size:
     length, media = 0, 0
     for message in request.messages:
+        if message.name is not None or message.extra:
+            length += _bytes(message.name or "") + _beyond(message)
         for part in message.content:
-            if type(part) is Text:
+            if type(part) is Text and not part.extra:
                 length += _bytes(part.text)
             else:
                 more, of_media = _part(part)
@@ -77,11 +83,23 @@ def _conversation(request: Conversation) -> Size:
         around += _WITH_TOOLS + _TOOL * len(request.tools)
     if request.output is not None:
         length += len(to_json(request.output))
-    return Size(length, around, media)
+    return Size(length + _beyond(request), around, media)
 
 
 def _part(part: Part) -> tuple[int, int]:
-    """Bytes of text, and media. A document that is a text counts as one."""
+    """Bytes of text, and media."""
+    length, media = _content(part)
+    return length + _beyond(part), media
+
+
+def _beyond(value: Request | Message | Part) -> int:
+    """Bytes of what a protocol has said and trivet has no field for, as a document's title and context: it may be shown
+    to the model."""
+    return len(msgspec.json.encode(value.extra)) if value.extra else 0
+
+
+def _content(part: Part) -> tuple[int, int]:
+    """A document that is a text counts as one, and a file by its id as a medium."""
     if isinstance(part, Media):
         is_text = part.data is not None and (part.media_type or "").startswith("text/")
         return (len(part.data or b""), 0) if is_text else (0, 1)
@@ -92,7 +110,8 @@ def _part(part: Part) -> tuple[int, int]:
         return _bytes(part.text), 0
     if isinstance(part, Thinking):
         return _bytes(part.text) + len(part.signature or "") + len(part.redacted or ""), 0
-    return len(to_json(part)), 0
+    told = to_json(part)
+    return len(told), 1 if isinstance(part, Opaque) and any(name in told for name in _FILES) else 0
 
 
 def _bytes(text: str) -> int:

@@ -10,7 +10,7 @@ from trivet.errors import BudgetError, TrivetError
 from trivet.ledger.account import FREE, Account, Book, Tried
 from trivet.ledger.estimate import most_output_tokens, size
 from trivet.ledger.settings import BudgetSettings
-from trivet.ledger.units import TEXT, inference_geo, own_tools, service_tier, units
+from trivet.ledger.units import TEXT, elsewhere, inference_geo, own_tools, service_tier, units
 from trivet.model import Model, Wrapper, ended
 from trivet.types import Cost, CountTokens, Done, Event, Request, Response, UsageUpdate, replace
 
@@ -120,11 +120,10 @@ class Priced(Wrapper):
         tokens = prompt.about_tokens(media) + output
         if self.free or "usd" not in account.limits:
             return {"usd": FREE, "tokens": tokens}
-        if not self.settings.allow_unbounded and (tool := own_tools(request)) is not None:
+        if not self.settings.allow_unbounded and (why := _unbounded(request, tried.prompt_units)) is not None:
             raise _refused(
-                f"{self.name}: {tool} is a tool of the provider's own, whose charges have no bound, and the key "
-                f"{account.request.context.key!r} has a budget. Leave it out, or set allow_unbounded = true under "
-                "[budgets]"
+                f"{self.name}: {why}, and the key {account.request.context.key!r} has a budget. Leave it out, or set "
+                "allow_unbounded = true under [budgets]"
             )
         usd = self.prices.most(
             prompt.most_tokens(media),
@@ -140,6 +139,15 @@ class Priced(Wrapper):
                 f'Give it one: input and output, in USD for a million tokens, under [prices."{self.name}"]'
             )
         return {"usd": usd, "tokens": tokens}
+
+
+def _unbounded(request: Request, prompt: Mapping[str, int | None]) -> str | None:
+    """Why nobody knows beforehand what the request may cost; None where it has a bound."""
+    if (tool := own_tools(request)) is not None:
+        return f"{tool} is a tool of the provider's own, whose charges have no bound"
+    if (name := elsewhere(request, prompt)) is not None:
+        return f"{name} stands for what is not in the request, whose cost has no bound here"
+    return None
 
 
 def _refused(message: str) -> BudgetError:

@@ -20,13 +20,16 @@ from trivet.types import (
     ToolResult,
 )
 
-__all__ = ["TEXT", "inference_geo", "of_prompt", "own_tools", "service_tier", "units"]
+__all__ = ["TEXT", "elsewhere", "inference_geo", "of_prompt", "own_tools", "service_tier", "units"]
 
 _NOT_AN_HOUR = {"cache_write_1h_tokens": 0}  # of what is written to a cache: no mark asks for so long
 TEXT: Mapping[str, int | None] = {**TEXT_PROMPT, **TEXT_ANSWER, **_NOT_AN_HOUR}  # as nearly all requests are
 _USUAL = {"standard", "default", "auto", "standard_only", ""}
 # What is left of these fields when our own tools are taken out lets the provider run tools of its own.
 _FIELDS = ("tools", "web_search_options", "plugins", "mcp_servers", "search_parameters", "container")
+# What a request may stand on that is not in it: prompts that the provider keeps, however long they are (OpenAI's and
+# Gemini's), and models at other prices that may answer in its place (openrouter.ai/docs/features/model-routing).
+_KEPT, _OTHERS = ("previous_response_id", "conversation", "prompt", "cachedContent"), "models"
 _KINDS: Mapping[type[Part], str] = {Audio: "audio", Image: "image", Document: "document"}
 # Parts of a prompt that only the provider can read (a file by its id) may be anything.
 _OF_KIND = {
@@ -65,6 +68,20 @@ def own_tools(request: Request) -> str | None:
     return next((name for name in _FIELDS if request.extra.get(name)), None)
 
 
+def elsewhere(request: Request, prompt: Mapping[str, int | None]) -> str | None:
+    """The first field by which the request stands on what is not in it, None where it is whole. `prompt` are those of
+    `of_prompt`."""
+    if request.extra:
+        names = (*_KEPT, _OTHERS) if isinstance(request, Conversation) else (_OTHERS,)
+        if (found := next((name for name in names if request.extra.get(name)), None)) is not None:
+            return found
+    if prompt is TEXT or not isinstance(request, Conversation):
+        return None
+    raw = (part.raw for message in request.messages for part in message.content if isinstance(part, Opaque))
+    refers = any(isinstance(item, Mapping) and item.get("type") == "item_reference" for item in raw)
+    return "item_reference" if refers else None
+
+
 def units(
     request: Request, response: Response, prompt: Mapping[str, int | None]
 ) -> tuple[Mapping[str, int | None], str | None]:
@@ -81,6 +98,8 @@ def units(
     found = dict(prompt)
     if not text:
         found = {name: count for name, count in found.items() if name not in TEXT_ANSWER}
+    if request.extra and request.extra.get(_OTHERS):
+        return found, f"the one of `{_OTHERS}` that has answered"
     return found, None if own_tools(request) is None else _ran(response, said, found)
 
 
