@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sqlite3
 import subprocess
 import sys
@@ -140,6 +141,19 @@ def test_nothing_is_counted_where_the_ledger_is_off(place: Place) -> None:
     assert not (place.folder / "ledger.db").exists()
 
 
+def test_a_key_with_a_budget_is_refused_where_nobody_would_heed_it(place: Place) -> None:
+    heeded = [place.key("ann", "--budget", "5usd/day"), place.key("eve", "--models", "smart")]
+    free = [place.key("bob"), place.key("joe", "--models", "*")]
+    place.write("[ledger]\nenabled = false\n")
+    with place.serving() as process:
+        assert "enabled = false; keys with limits" in process.output
+        for key in heeded:
+            refused = ask(process, key=key)
+            assert (refused.status_code, refused.headers["x-should-retry"]) == (503, "false")
+            assert "enabled = false" in refused.json()["error"]["message"]
+        assert [ask(process, key=key).status_code for key in free] == [200, 200]
+
+
 def test_what_was_asked_until_the_end_is_in_the_file_after_it(place: Place) -> None:
     with place.serving() as process:
         for _ in range(5):
@@ -163,7 +177,7 @@ def test_a_ledger_that_cannot_be_written_fails_no_request_and_health_says_so(pla
     (place.folder / "a-file").write_text("in the place of the folder")
     with place.serving() as process:
         assert ask(process).status_code == 200
-        process.wait_for("a-file")  # the log tells
+        process.wait_for("The ledger is not written, .*a-file")
         assert "ledger" in get(process, "/health").json()["counting"]
         assert "trivet_ledger_problem 1.0" in get(process, "/metrics").text
 
@@ -173,6 +187,29 @@ def test_live_is_told_from_ready(place: Place) -> None:
         assert get(process, "/health/live").status_code == 200
         ready = get(process, "/health/ready")
         assert (ready.status_code == 200) == ready.json()["ready"]
+
+
+def test_at_the_start_it_says_where_the_ledger_is_and_which_keys_are_in_force(place: Place) -> None:
+    with place.serving() as process:
+        assert f"  ledger         {place.folder / 'ledger.db'}\n" in process.output
+        assert re.search("keys +none: whoever is on this machine may ask", process.output)
+    place.key("ann")
+    place.key("bob")
+    place.command("keys", "revoke", "bob")
+    place.write('[ledger]\nretention_days = 90\n[server]\nkeys = ["sesame"]\n')
+    with place.serving() as process:
+        process.wait_for("python -c .*\n")
+        assert "ledger.db, rows are kept for 90 days\n" in process.output
+        assert f"1 of the configuration; 1 in force of `trivet keys`, in {place.folder / 'keys.db'}\n" in process.output
+        assert "Bearer $TRIVET_KEY" in process.output
+    place.write("")
+    place.command("keys", "revoke", "ann")
+    with place.serving() as process:
+        assert "keys           none in force of `trivet keys`" in process.output
+        assert ask(process).status_code == 401
+    (place.folder / "keys.db").write_bytes(b"no database at all " * 1000)
+    with place.serving() as process:
+        assert "those of `trivet keys` cannot be read: " in process.output
 
 
 # --- keys --------------------------------------------------------------------------------------------------------

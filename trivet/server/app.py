@@ -207,6 +207,7 @@ class App:
         if protocol is not None:
             _want(exchange, "POST")
             check_json(exchange.headers)
+            counted.check(exchange.key, self.runtime.counting)
             await self._ask(exchange, protocol)
         elif path == RELOAD:
             _want(exchange, "POST")
@@ -230,6 +231,7 @@ class App:
         incoming = protocol.parse(await exchange.read(self._max_body))
         source.remember(incoming.request)
         renderer = protocol.Renderer(incoming)
+        self.runtime.counting.refuse_uncounted(exchange.key)
         context = Context(
             id=exchange.id,
             key=exchange.key,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import trivet
 from trivet import catalog
+from trivet.counting import keys_path, ledger_path
 from trivet.errors import AuthError, ConfigError, TransportError, TrivetError, WeightsError
 from trivet.model import Provider
 from trivet.providers import discover
@@ -127,7 +128,29 @@ def before(runtime: Runtime, settings: ServerSettings, providers: Providers) -> 
         lines.append(f"  no key         export one of these to serve its models: {', '.join(providers.missing)}")
     if providers.silent:
         lines.append(f"  not running    start one of these to serve its models: {', '.join(providers.silent)}")
-    return [*lines, f"  keys           {len(settings.keys) or f'none: whoever is on this machine may {may}'}"]
+    lines.append(f"  ledger         {ledger(runtime)}")
+    return [*lines, f"  keys           {keys(runtime, settings) or f'none: whoever is on this machine may {may}'}"]
+
+
+def ledger(runtime: Runtime) -> str:
+    """Where requests are written down."""
+    if not runtime.counting.enabled:
+        return "none, [ledger] has enabled = false; keys with limits or models of their own are refused"
+    days = runtime.config.ledger.retention_days
+    kept = "" if days is None else f", rows are kept for {days:g} days"
+    return f"{_short(ledger_path(runtime.config))}{kept}"
+
+
+def keys(runtime: Runtime, settings: ServerSettings) -> str:
+    """How many there are, and whose; nothing where nobody needs one."""
+    stored, path = runtime.counting.keys, _short(keys_path(runtime.config))
+    told = [f"{len(settings.keys)} of the configuration"] if settings.keys else []
+    if stored.problem is not None:
+        told.append(f"those of `trivet keys` cannot be read: {stored.problem}")
+    elif stored.closed:
+        in_force = sum(key.revoked is None for key in stored.all())
+        told.append(f"{in_force or 'none'} in force of `trivet keys`, in {path}")
+    return "; ".join(told)
 
 
 def _some(names: Sequence[str]) -> str:
@@ -155,7 +178,7 @@ def after(runtime: Runtime, settings: ServerSettings, port: int) -> list[str]:
     names = runtime.names()
     model = names[0] if names else "MODEL"
     header, imports, key = "", "openai", '"none"'
-    if settings.keys:
+    if settings.keys or runtime.counting.keys.closed:
         header, imports, key = ' -H "authorization: Bearer $TRIVET_KEY"', "os, openai", 'os.environ["TRIVET_KEY"]'
     ask = f'model="{model}", messages=[{{"role": "user", "content": "Hi"}}]'
     body = f'{{"model": "{model}", "messages": [{{"role": "user", "content": "Hi"}}]}}'
