@@ -26,6 +26,7 @@ def filled(draw: st.DrawFn, kind: type[Value]) -> Any:
         ms.FloatType: draw(st.sampled_from([0.25, 0.5])),
         ms.BoolType: draw(st.booleans()),
         ms.AnyType: {word: [word]},
+        ms.NoneType: None,
         ms.DictType: {word: word},
     }
     return _fill(ms.type_info(kind), leaves)

@@ -158,6 +158,36 @@ def test_config_check_says_what_a_file_amounts_to(capsys: Printed, tmp_path: Pat
     assert err == ""
 
 
+def test_config_check_says_what_is_counted_for_whom_and_at_which_prices(
+    capsys: Printed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRIVET_STATE", str(tmp_path))
+    (tmp_path / "trivet.toml").write_text(
+        "[ledger]\nretention_days = 30\n[cache]\nmax_mb = 5\n"
+        '[prices."local/a"]\ninput = 0.1\noutput = 0\nrequest = 0.01\n[prices."local/b"]\n'
+        '[models.smart]\nuse = ["local/smollm2"]\ncache = true\n'
+    )
+    assert main(["config", "check"]) == 0
+    out = capsys.readouterr().out
+    assert f"[ledger]     {tmp_path / 'ledger.db'}, rows are kept for 30 days\n" in out
+    assert f"[budgets]    no keys of `trivet keys` yet: they will be in {tmp_path / 'keys.db'}\n" in out
+    assert "local/a: input 0.1, output 0 USD for a million tokens, 0.01 USD for each request\n" in out
+    assert "local/b: says nothing, so all of it is unknown\n" in out
+    assert f"answers of smart: {tmp_path / 'cache.db'}, up to 5 MB, for 86400 s\n" in out
+    assert main(["keys", "add", "ann"]) == 0
+    assert main(["config", "check"]) == 0
+    assert f"1 in force of `trivet keys`, in {tmp_path / 'keys.db'}\n" in capsys.readouterr().out
+
+
+def test_a_price_that_is_of_no_model_is_an_error(capsys: Printed, tmp_path: Path) -> None:
+    (tmp_path / "trivet.toml").write_text('[prices."gpt-5.5"]\ninput = 1\n[prices."opnai/x"]\ninput = 1\n')
+    assert main(["config", "check"]) == 1
+    out, err = capsys.readouterr()
+    assert "gpt-5.5: wrong, see below\n" in out
+    assert 'trivet: trivet.toml: [prices."gpt-5.5"] is of no model: name it as PROVIDER/MODEL.\n' in err
+    assert '[prices."opnai/x"] is of no model' in err
+
+
 def test_config_check_follows_every_name_and_tells_each_error(capsys: Printed, tmp_path: Path) -> None:
     path = tmp_path / "x.toml"
     path.write_text(

@@ -154,6 +154,16 @@ def test_a_key_with_a_budget_is_refused_where_nobody_would_heed_it(place: Place)
         assert [ask(process, key=key).status_code for key in free] == [200, 200]
 
 
+def test_a_key_with_limits_is_refused_where_nothing_is_counted(place: Place) -> None:
+    place.write("[ledger]\nenabled = false\n")
+    free, limited = place.key("free"), place.key("limited", "--rpm", "1")
+    with place.serving() as process:
+        assert ask(process, key=free).status_code == 200
+        refused = ask(process, key=limited)
+        assert refused.status_code == 503
+        assert "enabled = false" in refused.json()["error"]["message"]
+
+
 def test_what_was_asked_until_the_end_is_in_the_file_after_it(place: Place) -> None:
     with place.serving() as process:
         for _ in range(5):

@@ -20,10 +20,11 @@ import pytest
 import trivet
 from tests.engines import Llama
 from tests.upstream import Reply, upstream
-from trivet import Fake, into
+from trivet import Done, Fake, Wrapper, into, replace
 from trivet.into import Shape
 from trivet.providers.compatible import Compatible
 from trivet.providers.settings import ProviderSettings
+from trivet.types import Cost
 
 ROOT = Path(__file__).parent.parent
 
@@ -227,6 +228,18 @@ def test_usage_is_that_of_both_rounds() -> None:
         uncached_input_tokens=6, cache_read_tokens=0, cache_write_tokens=0, output_tokens=3
     )
     assert once.uncached_input_tokens == 3
+
+
+def test_cost_is_that_of_both_rounds() -> None:
+    once = Cost(usd=decimal.Decimal("0.1"), source="here")
+
+    class Costs(Wrapper):
+        async def stream(self, request: Any) -> Any:
+            async for event in self.inner.stream(request):
+                yield replace(event, response=replace(event.response, cost=once)) if isinstance(event, Done) else event
+
+    answer = trivet.chat("?", model=Costs(Fake(["three", '{"value": 3}'])), into=int)
+    assert answer.cost == Cost(usd=decimal.Decimal("0.2"), source="here")
 
 
 @pytest.mark.parametrize(

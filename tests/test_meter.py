@@ -257,3 +257,10 @@ async def test_a_model_that_is_asked_without_a_meter_still_has_its_price(ledger:
 async def test_a_prefix_is_that_of_the_prompt_as_it_goes_out(ledger: Ledger) -> None:
     await ledger.meter(Prompt(ledger.priced(fake("Hello")), "Be kind. " * 1000)).call(CHAT)
     assert ledger.row.prefix_chars == 9000
+
+
+async def test_the_length_of_a_cut_answer_counts_in_bytes(ledger: Ledger) -> None:
+    """A letter of Korean is about a token, and has three bytes."""
+    with pytest.raises(TransportError):
+        await ledger.meter(ledger.priced(fake([["안녕하세요" * 80, CUT]]))).call(CHAT)
+    assert ledger.row.usage.output_tokens == 300

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 from collections.abc import AsyncGenerator, AsyncIterator
 from decimal import Decimal
@@ -16,8 +17,9 @@ from trivet.adapt.build import routed
 from trivet.adapt.cache import Cache
 from trivet.adapt.cache_store import CacheStore
 from trivet.adapt.settings import RouteSettings
+from trivet.adapt.several import Several
 from trivet.errors import BudgetError, OverloadedError, TrivetError
-from trivet.fake import Fake
+from trivet.fake import CUT, Fake
 from trivet.ledger.account import Book
 from trivet.ledger.budgets import Budgets
 from trivet.ledger.estimate import size
@@ -53,6 +55,7 @@ from trivet.types import (
     tasks,
     user,
 )
+from trivet.wire import Target, openai_chat, openai_completions, openai_responses, source
 
 PRICE = OwnPrice(input=Decimal(1), output=Decimal(10))
 ANN = Context(key="ann")
@@ -116,6 +119,44 @@ async def test_a_request_without_a_bound_is_sent_the_one_of_the_settings(banks: 
     await bank.meter(bank.priced(model)).call(replace(CHAT, sampling=Sampling(max_tokens=5)))
     await bank.meter(bank.priced(model)).call(replace(CHAT, reasoning=Reasoning(budget_tokens=1000)))
     assert [request.sampling.max_tokens for request in model.requests] == [77, 5, 1077]  # type: ignore[attr-defined]
+
+
+TURNS = [{"role": "user", "content": "Hi"}]
+
+
+@pytest.mark.parametrize(
+    ("wire", "said", "quirks", "sent"),
+    [
+        (openai_chat, {"messages": TURNS}, {}, {"max_completion_tokens": 77}),
+        (openai_chat, {"messages": TURNS}, {"max_tokens": "max_tokens"}, {"max_tokens": 77}),
+        (
+            openai_chat,
+            {"messages": TURNS, "max_completion_tokens": None},
+            {"max_tokens": "max_tokens"},
+            {"max_tokens": 77},
+        ),
+        (openai_responses, {"input": "Hi", "max_output_tokens": None}, {}, {"max_output_tokens": 77}),
+        (openai_completions, {"prompt": "Hi"}, {}, {"max_tokens": 16}),  # as its protocol has it
+        (openai_completions, {"prompt": "Hi", "max_tokens": None}, {}, {"max_tokens": 16}),
+        (openai_completions, {"prompt": "Hi", "max_tokens": 9}, {}, {"max_tokens": 9}),
+    ],
+)
+async def test_the_bound_stands_in_what_a_client_of_the_same_protocol_has_written(
+    banks: Any, wire: Any, said: Any, quirks: Any, sent: Any
+) -> None:
+    bank, model = banks("1usd/day", settings=BudgetSettings(max_tokens=77)), fake()
+    asked = wire.parse(json.dumps({"model": "m", "new": 1, **said}).encode()).request
+    await bank.meter(bank.priced(model)).call(replace(asked, context=ANN))
+    target = Target(model="m", provider="up", family="up", stream=False, quirks=quirks)
+    body = json.loads(source.body(model.requests[0], target, wire))
+    assert {name: value for name, value in body.items() if "max_" in name and value is not None} == sent
+    assert body["new"] == 1
+
+
+async def test_a_limit_on_requests_alone_bounds_no_answer(banks: Any) -> None:
+    bank, model = banks("60 requests/minute"), fake()
+    await bank.meter(bank.priced(model)).call(CHAT)
+    assert model.requests[0].sampling.max_tokens is None  # type: ignore[attr-defined]
 
 
 async def test_a_key_without_limits_sends_what_it_sends(banks: Any) -> None:
@@ -346,3 +387,51 @@ async def test_attempts_beside_each_other_do_not_count_on_the_same_money(banks: 
     assert [type(one) for one in came if isinstance(one, BaseException)] == [BudgetError]
     assert bank.reserved == 0
     assert bank.spent == Decimal("0.000026")
+
+
+async def test_prompts_of_which_a_cache_has_some_cost_what_the_others_do(banks: Any, tmp_path: Path) -> None:
+    bank = banks("1usd/day")
+    store = CacheStore(tmp_path / "cache.db")
+    model = bank.meter(Several(Cache(bank.priced(fake()), store)))
+    one = Complete(prompt="a", sampling=Sampling(temperature=0, max_tokens=5), context=ANN)
+    try:
+        await model.call(one)
+        some = await model.call(replace(one, prompt="", extra={"prompt": ["a", "b", "c"]}))
+        all_ = await model.call(replace(one, prompt="", extra={"prompt": ["a", "b", "c"]}))
+    finally:
+        store.close()
+    each = bank.rows[0].cost.usd
+    assert each
+    assert [(row.cost.usd, row.cache, row.usage.output_tokens) for row in bank.rows[1:]] == [
+        (2 * each, "stored", 2),
+        (0, "hit", 0),
+    ]
+    assert (some.cost.usd, all_.cost.usd) == (2 * each, 0)
+    assert bank.spent == 3 * each
+
+
+async def test_an_answer_from_a_cache_costs_what_was_asked_before_it_was_found(banks: Any, tmp_path: Path) -> None:
+    """The first target is cut before it has said anything, and a second has the answer in its cache."""
+    bank = banks("1usd/day")
+    store = CacheStore(tmp_path / "cache.db")
+    asked = replace(CHAT, sampling=Sampling(temperature=0))
+    cached = Cache(bank.priced(fake(name="acme/two")), store)
+    route = routed("smart", [bank.priced(fake([[CUT]])), cached], RouteSettings(retries=0))
+    try:
+        await bank.meter(cached).call(asked)
+        answer = await bank.meter(route).call(asked)
+    finally:
+        store.close()
+    row = bank.rows[1]
+    assert (row.cache, answer.cache) == ("hit", "hit")
+    assert row.cost == answer.cost
+    assert row.cost.usd == row.attempts[0].cost.usd > 0
+    assert bank.spent == sum(row.cost.usd for row in bank.rows)
+
+
+async def test_an_estimate_is_never_more_than_the_answer_could_have(banks: Any) -> None:
+    bank = banks("1usd/day")
+    model = bank.meter(bank.priced(fake([["x" * 4000, CUT]])))
+    with pytest.raises(TrivetError):
+        await model.call(replace(CHAT, sampling=Sampling(max_tokens=10), context=ANN))
+    assert (bank.rows[0].usage.output_tokens, bank.rows[0].cost.estimate) == (10, True)

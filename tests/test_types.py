@@ -233,6 +233,8 @@ def test_events_say_whether_they_carry_content() -> None:
         "thinking": True,
         "tool_call": True,
         "part": True,
+        "segment": True,
+        "audio": True,
         "usage": False,
         "done": False,
     }

@@ -19,7 +19,25 @@ from trivet.adapt.settings import RouteSettings
 from trivet.adapt.several import Several
 from trivet.adapt.timeouts import Timeouts
 from trivet.model import Model, Wrapper
-from trivet.types import Chat, Complete, CountTokens, Embed, Request, user
+from trivet.types import (
+    Act,
+    Audio,
+    Chat,
+    Classify,
+    Complete,
+    CountTokens,
+    Embed,
+    Fold,
+    Forecast,
+    Image,
+    Mask,
+    Read,
+    Request,
+    Rerank,
+    Speak,
+    Transcribe,
+    user,
+)
 
 ALL = RouteSettings(policy="weighted", sticky=True, retries=0, hedge_s=60, first_content_s=60, gap_s=60, total_s=60)
 
@@ -45,4 +63,13 @@ REQUESTS: dict[str, Request] = {
     "complete": Complete(prompt="Once"),
     "count_tokens": CountTokens(messages=(user("Hi"),)),
     "embed": Embed(texts=("a", "b")),
+    "rerank": Rerank(query="Which river?", documents=("the Seine", "a hill")),
+    "classify": Classify(image=Image(data=b"picture"), labels=("cat", "dog")),
+    "read": Read(image=Image(data=b"picture")),
+    "transcribe": Transcribe(audio=Audio(data=b"sound")),
+    "speak": Speak(text="Hello"),
+    "forecast": Forecast(series=(1.0, 2.0, None, 4.0), horizon=3),
+    "mask": Mask(sequence="EVQ_V"),
+    "fold": Fold(sequence="EVQLV"),
+    "act": Act(instruction="grasp it", state=(0.5, 1.0)),
 }

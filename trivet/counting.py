@@ -8,6 +8,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trivet.errors import ConfigError
 from trivet.model import Model
 
 if TYPE_CHECKING:
@@ -147,6 +148,16 @@ class Counting:
             mode = "deterministic" if settings.cache is True else settings.cache
             model = Cache(model, self.cache, mode=mode, across_keys=self.config.cache.across_keys, revision=name)
         return model
+
+    def refuse_uncounted(self, key: str | None) -> None:
+        """Raises where a key has limits that nobody would hold it to."""
+        found = None if self.enabled or key is None else self.keys.get(key)
+        if found is not None and (found.limits or found.models):
+            raise ConfigError(
+                f"the key {key!r} has limits, and nothing is counted here: take enabled = false out of [ledger] in "
+                "trivet.toml, or give the client a key without limits",
+                status=503,
+            )
 
     def same(self, other: Counting) -> bool:
         """Whether what is open in one goes on in the other."""

@@ -24,8 +24,14 @@ from trivet.collect import Collector
 from trivet.errors import ConfigError
 from trivet.model import About, Model
 from trivet.types import (
+    Act,
+    ActResponse,
     AnyResponse,
+    AudioDelta,
+    Chat,
     ChatResponse,
+    Classify,
+    ClassifyResponse,
     Complete,
     CompleteResponse,
     CountTokens,
@@ -34,13 +40,34 @@ from trivet.types import (
     Embed,
     EmbedResponse,
     Event,
+    Fold,
+    FoldResponse,
+    Forecast,
+    ForecastResponse,
+    Label,
+    Line,
+    Mask,
+    MaskResponse,
+    Place,
+    Ranked,
+    Read,
+    ReadResponse,
     Request,
+    Rerank,
+    RerankResponse,
+    Residue,
     Response,
+    Segment,
+    SegmentDelta,
+    Speak,
+    SpeakResponse,
     Start,
     TextDelta,
     ThinkingDelta,
     ToolCall,
     ToolCallDelta,
+    Transcribe,
+    TranscribeResponse,
     Usage,
     tasks,
 )
@@ -131,13 +158,22 @@ class Fake(Model):
         pieces = [reply] if isinstance(reply, str) else reply
         part = -1
         inside_text = False
+        said: list[str] = []  # of a transcript, or aloud
         for piece in pieces:
             if isinstance(piece, Exception):
                 raise piece
             if isinstance(piece, Fault):
                 yield piece
                 continue
-            if isinstance(piece, str) and not isinstance(request, Embed | CountTokens):
+            if isinstance(piece, str) and isinstance(request, Transcribe | Speak):
+                said.append(piece)
+                segment = Segment(text=piece, start_s=len(said) - 1, end_s=len(said))
+                piece = (
+                    SegmentDelta(segment=segment)
+                    if isinstance(request, Transcribe)
+                    else AudioDelta(data=piece.encode())
+                )
+            if isinstance(piece, str) and isinstance(request, Chat | Complete):
                 part += not inside_text
                 inside_text = True
                 piece = TextDelta(text=piece, part=part)
@@ -149,18 +185,50 @@ class Fake(Model):
             if isinstance(piece, Event):
                 collector.add(piece)
                 yield piece
-        yield Done(response=self._response(request, collector))
+        yield Done(response=self._response(request, collector, said))
 
-    def _response(self, request: Request, collector: Collector) -> AnyResponse:
+    def _response(self, request: Request, collector: Collector, said: Sequence[str]) -> AnyResponse:
         name, words = self.about.name, len(collector.text().split())
         usage = Usage(uncached_input_tokens=3, cache_read_tokens=0, cache_write_tokens=0, output_tokens=words)
         if isinstance(request, Embed):
             return EmbedResponse(model=name, vectors=tuple((float(len(t)), 1.0) for t in request.texts), usage=usage)
         if isinstance(request, CountTokens):
             return CountTokensResponse(model=name, input_tokens=3)
+        if not isinstance(request, Chat | Complete):
+            return _made_up(request, name, said)
         if isinstance(request, Complete):
             choices = collector.text_choices({0: "stop"}, {})
             return CompleteResponse(model=name, id="fake-1", choices=choices, usage=usage)
         called = any(isinstance(p, ToolCall) for p in collector.content())
         reasons = collector.choices({0: "tool_calls" if called else "stop"}, {})
         return ChatResponse(model=name, id="fake-1", choices=reasons, usage=usage)
+
+
+def _made_up(request: Request, name: str, said: Sequence[str]) -> AnyResponse:
+    """An answer to a task that has no text of its own: always the same to the same."""
+    if isinstance(request, Rerank):
+        order = range(len(request.documents))[: request.top]
+        return RerankResponse(model=name, results=tuple(Ranked(index=i, score=1 / (i + 1)) for i in order))
+    if isinstance(request, Classify):
+        labels = (request.labels or ("cat", "dog"))[: request.top]
+        return ClassifyResponse(model=name, labels=tuple(Label(label=la, score=1 / len(labels)) for la in labels))
+    if isinstance(request, Read):
+        return ReadResponse(model=name, lines=(Line(text="Hello"),))
+    if isinstance(request, Transcribe):
+        segments = tuple(Segment(text=text, start_s=i, end_s=i + 1) for i, text in enumerate(said))
+        return TranscribeResponse(model=name, text="".join(said), segments=segments, language="en")
+    if isinstance(request, Speak):
+        return SpeakResponse(model=name, audio="".join(said).encode(), media_type="audio/wav", sample_rate=22_050)
+    if isinstance(request, Forecast):
+        last = next((value for value in reversed(request.series) if value is not None), 0.0)
+        ahead = (last,) * request.horizon
+        return ForecastResponse(model=name, point=ahead, quantiles={str(q): ahead for q in request.quantiles})
+    if isinstance(request, Mask):
+        places = [i for i, letter in enumerate(request.sequence) if letter == "_"]
+        residues = (Residue(letter="A", probability=1.0),)
+        told = tuple(Place(position=i, residues=residues) for i in places)
+        return MaskResponse(model=name, sequence=request.sequence.replace("_", "A"), places=told)
+    if isinstance(request, Fold):
+        return FoldResponse(model=name, structure="END\n", plddt=(50.0,) * len(request.sequence))
+    assert isinstance(request, Act)
+    return ActResponse(model=name, actions=(request.state or (0.0,),))

@@ -30,8 +30,8 @@ _WHY = {
 
 
 class Answer(ChatResponse, Generic[T], tag="chat", frozen=True, kw_only=True):
-    """A response with the answer's `value`. Its `usage` is that of both rounds where the model was asked again, which
-    `notes` say; the rest is of the last round."""
+    """A response with the answer's `value`. Its `usage` and `cost` are those of both rounds where the model was asked
+    again, which `notes` say; the rest is of the last round."""
 
     value: T
 
@@ -58,7 +58,8 @@ async def ask(call: Callable[[Request], Awaitable[Response]], request: Chat, kin
         notes += (f"the first answer did not fit {shape.name} ({problem}), so that the model was asked again",)
     second = await call(replace(request, messages=(*request.messages, *said, repair)))
     assert isinstance(second, ChatResponse)
-    second = replace(second, usage=first.usage + second.usage)
+    cost = second.cost if first.cost is None or second.cost is None else first.cost + second.cost
+    second = replace(second, usage=first.usage + second.usage, cost=cost)
     try:
         return _answer(second, shape.read(second), *notes)
     except typed.Misfit as problem:

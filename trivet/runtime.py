@@ -134,7 +134,8 @@ class Runtime:
         return await self.model(request.model, task=task_name(request)).call(request)
 
     def problems(self) -> dict[str, TrivetError]:
-        """What is wrong with each `[models.NAME]` and `[providers.NAME]`, by table; empty when all is well."""
+        """What is wrong with each `[models.NAME]`, `[providers.NAME]` and `[prices.NAME]`, by table; empty when all is
+        well."""
         found: dict[str, TrivetError] = {}
         for name in self.config.models:
             try:
@@ -146,6 +147,11 @@ class Runtime:
                 self.provider(name)
             except TrivetError as error:
                 found[f"providers.{name}"] = error
+        for name in self.config.prices:
+            head, slash, rest = name.partition("/")
+            if not is_path(name) and not (slash and rest and (head in self.config.providers or head in self.kinds)):
+                where = self.config.where(f'prices."{name}"')
+                found[f"prices.{name}"] = ConfigError(f"{where} is of no model: name it as PROVIDER/MODEL.")
         return found
 
     def inherit(self, old: Runtime) -> None:

@@ -16,7 +16,8 @@ AT_ONCE = 16  # the others wait for their turn
 
 class Several(Wrapper):
     """A `Complete` whose `extra` has a list of texts as its `prompt` becomes one for each, asked side by side. Their
-    choices are told in the order of the prompts: first the `n` of the first. Usage is the sum.
+    choices are told in the order of the prompts: first the `n` of the first. Usage is the sum; an answer from a cache
+    of ours is one where all of them are.
 
     Raises `UnsupportedError` for a prompt of token ids, which only a host of the protocol knows how to read."""
 
@@ -58,7 +59,7 @@ async def _side_by_side(model: Several, request: Complete, prompts: Any) -> Asyn
                 yield replace(event, choice=i * n + event.choice, raw=None)
             elif isinstance(event, Start) and not started:
                 started = True
-                yield replace(event, raw=None)
+                yield replace(event, raw=None, cache=None)
     finally:
         for worker in workers:
             worker.cancel()
@@ -89,4 +90,5 @@ def _together(responses: list[CompleteResponse]) -> CompleteResponse:
         usage += response.usage
     notes = dict.fromkeys(note for response in responses for note in response.notes)
     choices = tuple(choice for response in responses for choice in response.choices)
-    return replace(responses[0], choices=choices, usage=usage, notes=tuple(notes), raw=None)
+    cache = next((told for told in ("stored", "miss", "hit", None) if any(r.cache == told for r in responses)), None)
+    return replace(responses[0], choices=choices, usage=usage, notes=tuple(notes), cache=cache, raw=None)

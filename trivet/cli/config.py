@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from trivet.config import ModelSettings
     from trivet.errors import TrivetError
+    from trivet.ledger.settings import OwnPrice
     from trivet.model import Provider
     from trivet.runtime import Runtime
 
@@ -90,7 +91,7 @@ def _found(runtime: Runtime, problems: dict[str, TrivetError]) -> Iterator[str]:
         right = "is right" if not problems else f"has {len(problems)} error{'s' if len(problems) > 1 else ''}"
         yield f"{config.path} {right}."
     server, local = config.server, config.local
-    keys = f"{len(server.keys)} key{'s' if len(server.keys) > 1 else ''}" if server.keys else "no keys"
+    keys = f"{len(server.keys)} key{'s' if len(server.keys) > 1 else ''}" if server.keys else "no keys of its own"
     yield f"  [server]     {server.host}:{server.port}, {keys}"
     changed = [f"{f} = {v}" for f in local.__struct_fields__ if (v := getattr(local, f)) is not None]
     yield f"  [local]      {', '.join(changed)}"
@@ -98,10 +99,39 @@ def _found(runtime: Runtime, problems: dict[str, TrivetError]) -> Iterator[str]:
         yield f"  [providers]  {name}: {_state(problems, 'providers', name) or _provider(runtime, name)}"
     for name, model in config.models.items():
         yield f"  [models]     {name} -> {_state(problems, 'models', name) or _meaning(runtime, name, model)}"
+    yield from _counting(runtime, problems)
     for name in runtime.names():
         if name not in config.models and not name.startswith("auto/"):
             yield f"  as it is     {name}"
     yield "  as it is     auto/SITUATION: `trivet choose` says what each is here"
+
+
+def _counting(runtime: Runtime, problems: dict[str, TrivetError]) -> Iterator[str]:
+    """What is counted, who may spend, at which prices, and what is kept of answers."""
+    from trivet.counting import cache_path, keys_path
+    from trivet.server import found
+
+    config = runtime.config
+    yield f"  [ledger]     {found.ledger(runtime)}"
+    keys = found.stored_keys(runtime) or f"no keys of `trivet keys` yet: they will be in {keys_path(config)}"
+    yield f"  [budgets]    {keys}"
+    for name, price in config.prices.items():
+        yield f"  [prices]     {name}: {_state(problems, 'prices', name) or _price(price)}"
+    cached = [name for name, model in config.models.items() if model.cache]
+    if cached:
+        size, age = f"up to {config.cache.max_mb:g} MB", f"{config.cache.max_age_s:g} s"
+        yield f"  [cache]      answers of {', '.join(cached)}: {cache_path(config)}, {size}, for {age}"
+    if config.telemetry.content:
+        yield "  [telemetry]  spans have what is asked and answered in them"
+
+
+def _price(price: OwnPrice) -> str:
+    """`input 1, output 2 USD for a million tokens, request 0.01 USD`."""
+    fields = [field for field in price.__struct_fields__ if field != "request"]
+    tokens = [f"{field} {value}" for field in fields if (value := getattr(price, field)) is not None]
+    said = [f"{', '.join(tokens)} USD for a million tokens"] if tokens else []
+    said += [f"{price.request} USD for each request"] if price.request else []
+    return ", ".join(said) or "says nothing, so all of it is unknown"
 
 
 def _provider(runtime: Runtime, name: str) -> str:

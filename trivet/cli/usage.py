@@ -26,7 +26,7 @@ def add(subparsers: Any) -> None:
         "not known is counted as unknown, and never as 0; ~ marks one that is partly an estimate. A pipe gets "
         "tab-separated lines.",
     )
-    parser.add_argument("id", nargs="?", metavar="REQUEST_ID", help="one request: its x-request-id, or response.id")
+    parser.add_argument("id", nargs="?", metavar="REQUEST_ID", help="one request, by its x-request-id")
     parser.add_argument(
         "--by", metavar="LIST", help="day, model, key, task, asked, cache; several with commas (default: day)"
     )

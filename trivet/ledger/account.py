@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from trivet.errors import TrivetError
-from trivet.ledger.estimate import input_tokens, output_tokens
+from trivet.ledger.estimate import byte_length, input_tokens, most_output_tokens, output_tokens
 from trivet.ledger.prefix import prefix as prefix_of
 from trivet.ledger.rows import AttemptRow, CacheState, Outcome, Row
 from trivet.ledger.units import of_prompt
@@ -144,7 +144,7 @@ class Account:
         self, outcome: Outcome, response: Response | None, error: TrivetError | None, route: tuple[Attempt, ...]
     ) -> Row:
         request, context = self.request, self.request.context
-        hit = response is not None and response.cache == "hit"
+        hit = response is not None and response.cache == "hit" and not self.attempts
         cache: CacheState = "none" if response is None or response.cache is None else response.cache
         prefix = prefix_of(self.attempts[-1].request if self.attempts else request)  # with what wrappers put in front
         return Row(
@@ -211,7 +211,7 @@ class Tried:
         """Some of the answer, of which an estimate is made where it is cut."""
         if self.first_content_s is None:
             self.first_content_s = time.perf_counter() - self.began
-        self._bytes += len(event.text) if type(event) is TextDelta else _size(event)
+        self._bytes += byte_length(event.text) if type(event) is TextDelta else _size(event)
 
     @property
     def prompt_units(self) -> Mapping[str, int | None]:
@@ -265,8 +265,8 @@ class Tried:
             cost = Usage(uncached_input_tokens=whole, cache_read_tokens=0, cache_write_tokens=0)
         else:
             cost = told
-        generated = output_tokens(self._bytes)
-        output = max(generated, told.output_tokens or 0)
+        generated, most = output_tokens(self._bytes), most_output_tokens(self.request)
+        output = max(generated if most is None else min(generated, most), told.output_tokens or 0)
         self.usage = Usage(
             uncached_input_tokens=cost.uncached_input_tokens,
             cache_read_tokens=cost.cache_read_tokens,
@@ -291,5 +291,4 @@ def _is_answer(error: TrivetError) -> bool:
 
 
 def _size(event: Event) -> int:
-    text = getattr(event, "text", "") or ""
-    return len(text) + len(getattr(event, "arguments", ""))
+    return byte_length(getattr(event, "text", "") or "") + byte_length(getattr(event, "arguments", ""))

@@ -8,7 +8,7 @@ import msgspec
 
 from trivet.types import Conversation, Media, Message, Opaque, Part, Request, Text, Thinking, ToolResult, to_json
 
-__all__ = ["Size", "input_tokens", "most_output_tokens", "output_tokens", "size"]
+__all__ = ["Size", "byte_length", "input_tokens", "most_output_tokens", "output_tokens", "size"]
 
 # A token stands for at least one byte of UTF-8 in every tokenizer that falls back on bytes, as those of all hosts do.
 # What templates put around a message, a tool, and a whole request with tools (Anthropic's own prompt for them has up to
@@ -38,7 +38,7 @@ def size(request: Request) -> Size:
         return _conversation(request)
     texts: tuple[str, ...] = getattr(request, "texts", ())
     texts += tuple(t for name in ("prompt", "suffix") if isinstance(t := getattr(request, name, None), str))
-    length = sum(map(_bytes, texts))
+    length = sum(map(byte_length, texts))
     prompts = request.extra.get("prompt")
     if prompts is not None:  # several, or token ids
         length += len(to_json(request))
@@ -51,7 +51,7 @@ def input_tokens(request: Request) -> int:
 
 
 def output_tokens(length: int) -> int:
-    """About how many tokens so many characters of an answer are."""
+    """About how many tokens so many bytes of an answer are."""
     return -(-length // _BYTES_OF_A_TOKEN)
 
 
@@ -70,10 +70,10 @@ def _conversation(request: Conversation) -> Size:
     length, media = 0, 0
     for message in request.messages:
         if message.name is not None or message.extra:
-            length += _bytes(message.name or "") + _beyond(message)
+            length += byte_length(message.name or "") + _beyond(message)
         for part in message.content:
             if type(part) is Text and not part.extra:
-                length += _bytes(part.text)
+                length += byte_length(part.text)
             else:
                 more, of_media = _part(part)
                 length, media = length + more, media + of_media
@@ -107,12 +107,12 @@ def _content(part: Part) -> tuple[int, int]:
         found = [_part(inner) for inner in part.content]
         return len(part.call_id) + sum(b for b, _ in found), sum(m for _, m in found)
     if isinstance(part, Text):
-        return _bytes(part.text), 0
+        return byte_length(part.text), 0
     if isinstance(part, Thinking):
-        return _bytes(part.text) + len(part.signature or "") + len(part.redacted or ""), 0
+        return byte_length(part.text) + len(part.signature or "") + len(part.redacted or ""), 0
     told = to_json(part)
     return len(told), 1 if isinstance(part, Opaque) and any(name in told for name in _FILES) else 0
 
 
-def _bytes(text: str) -> int:
+def byte_length(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))

@@ -94,7 +94,7 @@ class Keys:
         now = self._clock()
         if now >= self._next:
             self._look()
-        digest = _digest(secret)
+        digest = hashlib.sha256(secret).digest()
         found = self._digests.get(digest)
         if found is None:
             if self._problem is None:  # a key of this moment; while there is a problem, `_next` bounds the looks
@@ -240,11 +240,6 @@ class Keys:
             digests[digest] = (digest, keys[name])
         self._keys, self._digests = keys, digests
         self._closed = self._closed or bool(keys)
-
-
-@functools.lru_cache(1024)  # a client sends the same one with every request
-def _digest(secret: bytes) -> bytes:
-    return hashlib.sha256(secret).digest()
 
 
 def unknown(name: str, names: Sequence[str]) -> ConfigError:

@@ -87,7 +87,7 @@ def _is_hit(event: Event) -> bool:
 def _told(account: Account, event: Done) -> Done:
     """Closes the account: the answer is whole."""
     response = event.response
-    if response.cache != "hit":
+    if response.cache != "hit" or account.attempts:  # of a route's targets, one may have failed before another had it
         cost = account.cost()
         if response.cost is not cost:
             response = replace(response, cost=cost)

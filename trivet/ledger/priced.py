@@ -12,7 +12,8 @@ from trivet.ledger.estimate import most_output_tokens, size
 from trivet.ledger.settings import BudgetSettings
 from trivet.ledger.units import TEXT, elsewhere, inference_geo, own_tools, service_tier, units
 from trivet.model import Model, Wrapper, ended
-from trivet.types import Cost, CountTokens, Done, Event, Request, Response, UsageUpdate, replace
+from trivet.types import Complete, Cost, CountTokens, Done, Event, Request, Response, UsageUpdate, replace
+from trivet.wire.openai_completions.request_in import bound_said
 
 if TYPE_CHECKING:
     from trivet.ledger.prices import Prices
@@ -98,7 +99,8 @@ class Priced(Wrapper):
         if isinstance(request, CountTokens):
             await account.reserve({})
             return request
-        request = self._bounded(request)
+        if "tokens" in account.limits or ("usd" in account.limits and not self.free):
+            request = self._bounded(request)
         tried.request = request
         most = self._most(account, tried)
         await account.reserve(most, tried)
@@ -107,6 +109,8 @@ class Priced(Wrapper):
     def _bounded(self, request: Request) -> Request:
         """With a bound on its output, where it has none of its own."""
         sampling: Any = getattr(request, "sampling", None)
+        if isinstance(request, Complete):
+            request = bound_said(request)
         if sampling is None or sampling.max_tokens is not None:
             return request
         thinks = getattr(getattr(request, "reasoning", None), "budget_tokens", None) or 0

@@ -75,7 +75,7 @@ UNION ALL
 SELECT r.number, r.at, r.task, r.asked, r."key", r.cache, r.model, r.outcome, r.{_TOOK.format("r")}
 FROM requests r WHERE r.at >= :since AND r.at < :until
 AND NOT EXISTS (SELECT 1 FROM attempts a WHERE a.request = r.number))"""  # noqa: S608
-_ASKED = "outcome <> 'refused' AND cache <> 'hit'"
+_ASKED = "outcome <> 'refused' AND (cache <> 'hit' OR usd IS NULL OR usd <> '0')"
 
 
 def totals(

@@ -143,14 +143,18 @@ def ledger(runtime: Runtime) -> str:
 
 def keys(runtime: Runtime, settings: ServerSettings) -> str:
     """How many there are, and whose; nothing where nobody needs one."""
-    stored, path = runtime.counting.keys, _short(keys_path(runtime.config))
-    told = [f"{len(settings.keys)} of the configuration"] if settings.keys else []
+    own = [f"{len(settings.keys)} of the configuration"] if settings.keys else []
+    return "; ".join(filter(None, [*own, stored_keys(runtime)]))
+
+
+def stored_keys(runtime: Runtime) -> str:
+    """Those of `trivet keys`; nothing where there never were any."""
+    stored = runtime.counting.keys
     if stored.problem is not None:
-        told.append(f"those of `trivet keys` cannot be read: {stored.problem}")
-    elif stored.closed:
-        in_force = sum(key.revoked is None for key in stored.all())
-        told.append(f"{in_force or 'none'} in force of `trivet keys`, in {path}")
-    return "; ".join(told)
+        return f"those of `trivet keys` cannot be read: {stored.problem}"
+    in_force = sum(key.revoked is None for key in stored.all())
+    told = f"{in_force or 'none'} in force of `trivet keys`, in {_short(keys_path(runtime.config))}"
+    return told if stored.closed else ""
 
 
 def _some(names: Sequence[str]) -> str:

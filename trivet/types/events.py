@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+from trivet.types.all_tasks import AnyResponse
+from trivet.types.media_tasks import Segment
 from trivet.types.messages import Citation, Part
-from trivet.types.responses import AnyResponse, Attempt, TokenLogprob
+from trivet.types.responses import Attempt, TokenLogprob
 from trivet.types.source import Source
 from trivet.types.usage import Usage
 from trivet.types.value import Value
@@ -86,6 +88,22 @@ class WholePart(Event, tag="part", frozen=True, kw_only=True):
     part: int = 0
 
 
+class SegmentDelta(Event, tag="segment", frozen=True, kw_only=True):
+    """The next segment of a transcript."""
+
+    content = True
+
+    segment: Segment
+
+
+class AudioDelta(Event, tag="audio", frozen=True, kw_only=True):
+    """The next bytes of the sound, in the format that was asked for."""
+
+    content = True
+
+    data: bytes
+
+
 class UsageUpdate(Event, tag="usage", frozen=True, kw_only=True):
     """What is known of the usage so far; each replaces the one before."""
 
@@ -98,4 +116,15 @@ class Done(Event, tag="done", frozen=True, kw_only=True):
     response: AnyResponse
 
 
-AnyEvent = Start | Aside | TextDelta | ThinkingDelta | ToolCallDelta | WholePart | UsageUpdate | Done
+AnyEvent = (
+    Start
+    | Aside
+    | TextDelta
+    | ThinkingDelta
+    | ToolCallDelta
+    | WholePart
+    | SegmentDelta
+    | AudioDelta
+    | UsageUpdate
+    | Done
+)

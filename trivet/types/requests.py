@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar, Literal
 
-from trivet.types.messages import Message
+from trivet.types.messages import Image, Message
 from trivet.types.options import Output, Reasoning, Sampling, Tool, ToolChoice
 from trivet.types.responses import ChatResponse, CompleteResponse, CountTokensResponse, EmbedResponse, Response
 from trivet.types.source import Source
@@ -85,15 +85,15 @@ class Complete(Request, tag="complete", frozen=True, kw_only=True):
 
 
 class Embed(Request, tag="embed", frozen=True, kw_only=True):
-    """One vector per text; `dimensions` asks for shorter vectors than the model's own."""
+    """One vector for each of `texts`, `images` or `proteins` (sequences of amino acids): one kind at a time, which is
+    for the model to see to. `dimensions` asks for shorter vectors than the model's own."""
 
     response_type = EmbedResponse
 
-    texts: tuple[str, ...]
+    texts: tuple[str, ...] = ()
+    images: tuple[Image, ...] = ()
+    proteins: tuple[str, ...] = ()
     dimensions: int | None = None
-
-
-AnyRequest = Chat | Complete | CountTokens | Embed
 
 
 def task_name(request: Request | type[Request]) -> str:

@@ -112,6 +112,3 @@ class EmbedResponse(Response, tag="embed", frozen=True, kw_only=True):
     """`vectors` has one row per input, each with the model's number of dimensions."""
 
     vectors: tuple[tuple[float, ...], ...]
-
-
-AnyResponse = ChatResponse | CompleteResponse | CountTokensResponse | EmbedResponse

@@ -69,4 +69,4 @@ def _by_ttl(usage: Usage) -> dict[str, int] | None:
 
 def _count(told: Any, name: str, absent: int | None = None) -> int | None:
     value = told.get(name, absent) if isinstance(told, Mapping) else None
-    return value if isinstance(value, int) else None
+    return value if isinstance(value, int) and value >= 0 else None

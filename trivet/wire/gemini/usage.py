@@ -27,11 +27,11 @@ def read_usage(told: Any) -> tuple[Usage, dict[str, Any]]:
         return Usage(), extra
     cached, thoughts = _count(told, "cachedContentTokenCount") or 0, _count(told, "thoughtsTokenCount") or 0
     said, total = _count(told, "candidatesTokenCount"), _count(told, "totalTokenCount")
-    output = None if total is None else total - prompt - tools
+    output = None if total is None else max(0, total - prompt - tools)
     if said is not None:
         output = said + thoughts
     usage = Usage(
-        uncached_input_tokens=prompt - cached + tools,
+        uncached_input_tokens=max(0, prompt - cached) + tools,
         cache_read_tokens=cached,
         cache_write_tokens=0,  # its caches are its own, or made by another request
         output_tokens=output,
@@ -65,7 +65,7 @@ def write_usage(usage: Usage, extra: Extra) -> dict[str, Any] | None:
 
 def _count(told: dict[str, Any], name: str) -> int | None:
     value = told.get(name)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
 def _audio(told: dict[str, Any], name: str) -> int | None:

@@ -60,7 +60,9 @@ def told(own: Mapping[str, Any], target: Target) -> Json:
     for ours, quirk in (("max_completion_tokens", "max_tokens"), ("seed", "seed")):
         theirs = target.quirks.get(quirk, ours)
         if theirs != ours and ours in own:
-            fields |= {theirs: own[ours], ours: msgspec.UNSET}
+            fields[ours] = msgspec.UNSET
+            if bytes(own[ours]) != b"null":  # which says nothing, and must not go over what another field says
+                fields[theirs] = own[ours]
     if "messages" in own:
         messages = msgspec.json.encode(own["messages"])
         renamed = "tool_call_id" in target.quirks or not target.quirks.get("developer_role", True)

@@ -7,8 +7,10 @@ says nothing, as the protocol has it. `echo`, and a `best_of` that is more than 
 
 from __future__ import annotations
 
+import msgspec
+
 from trivet.errors import RequestError
-from trivet.types import Complete, Source
+from trivet.types import Complete, Source, replace
 from trivet.wire import Incoming
 from trivet.wire.fields import Fields, drop_defaults, read_object
 from trivet.wire.openai import read_sampling, read_stream
@@ -41,6 +43,19 @@ def parse(body: bytes) -> Incoming:
         extra=data.rest() | more | other,  # last: what nothing above has taken
     )
     return Incoming(request=request, stream=stream, stream_usage=stream_usage)
+
+
+def bound_said(request: Complete) -> Complete:
+    """The request with its bound in its client's own bytes, where they leave it to the protocol's default: some hosts
+    have another, or none."""
+    source, tokens = request.source, request.sampling.max_tokens
+    if source is None or source.protocol != PROTOCOL or tokens is None:
+        return request
+    own = msgspec.json.decode(source.body, type=dict[str, msgspec.Raw])
+    if bytes(own.get("max_tokens", b"null")) != b"null":
+        return request
+    own["max_tokens"] = msgspec.Raw(b"%d" % tokens)
+    return replace(request, source=replace(source, body=msgspec.json.encode(own)))
 
 
 def _prompt(data: Fields) -> tuple[str, dict[str, object]]:
