@@ -78,7 +78,7 @@ def _changes(value: Any, info: ms.Type) -> Iterator[tuple[tuple[type, str] | Non
                 yield where, (*value[:i], new, *value[i + 1 :])
         yield None, (*value, *value[:1])
     elif isinstance(info, ms.LiteralType):
-        yield None, next(word for word in info.values if word != value)
+        yield None, next((word for word in info.values if word != value), None)  # of one word, that it is not said
     else:
         yield None, _other(value, info)
 
