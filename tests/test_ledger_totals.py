@@ -146,10 +146,17 @@ def test_a_prompt_whose_cached_part_is_unknown_counts_with_the_prompts(written: 
 
 def test_what_was_asked_of_nobody_leaves_nothing_unknown(written: Ledger) -> None:
     nothing = {"attempts": (), "usage": Usage(), "cost": cost(None)}
-    total = one(written(row("a", outcome="refused", **nothing), row("b", cache="hit", **nothing)))
+    hit = {**nothing, "cost": cost("0"), "cache": "hit"}
+    total = one(written(row("a", outcome="refused", **nothing), row("b", **hit)))
     assert (total.requests, total.refused, total.hits) == (2, 1, 1)
     assert (total.unknown, total.unknown_costs) == ({}, 0)
     assert (total.usd, total.output_tokens) == (0, 0)
+
+
+def test_what_was_asked_before_a_cache_had_the_answer_may_be_unknown(written: Ledger) -> None:
+    cut = attempt(usd=None, outcome="failed", usage=Usage())
+    total = one(written(row("a", cache="hit", cost=cost(None), usage=Usage(), attempts=(cut,))))
+    assert (total.hits, total.unknown_costs, total.usd) == (1, 1, None)
 
 
 def test_outcomes_and_estimates_are_counted(written: Ledger) -> None:

@@ -163,6 +163,12 @@ def test_a_refused_prompt_is_a_refusal() -> None:
         assert response.extra["promptFeedback"] == {"blockReason": "SAFETY"}
 
 
+def test_no_count_is_less_than_nothing() -> None:
+    told = {"promptTokenCount": 3, "cachedContentTokenCount": 9, "totalTokenCount": 2}
+    usage = whole(answer({"text": "a"}, usageMetadata=told)).usage
+    assert (usage.uncached_input_tokens, usage.cache_read_tokens, usage.output_tokens) == (0, 9, 0)
+
+
 def test_usage_is_three_counts_that_do_not_overlap() -> None:
     told = {
         "promptTokenCount": 100,
