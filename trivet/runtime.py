@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from trivet import registry, situations
+from trivet import catalog, registry, situations
 from trivet.adapt.prompt import Prompt
 from trivet.catalog import names as well_known
 from trivet.config import Config, ProviderSettings, checked, find, is_path, load, nearest
@@ -68,8 +68,8 @@ class Runtime:
     def model(self, name: str | None = None, *, paths: bool = True, task: str = "chat") -> Model:
         """The model of this name, the same object each time.
 
-        Without a name: `[models.default]`, else local/smollm2; there is no default for embeddings. `paths` says
-        whether a path to weights is a name; over HTTP it is not. Raises UnknownModelError, which names the
+        Without a name: for chats `[models.default]`, else local/smollm2; else the catalogue's for the task. `paths`
+        says whether a path to weights is a name; over HTTP it is not. Raises UnknownModelError, which names the
         nearest, ConfigError where the name's table is wrong, and RequestError where a name is needed.
         """
         if self._closed:
@@ -164,11 +164,13 @@ class Runtime:
                 self._inherited.append(name)
         if self.counting.same(old.counting):
             self.counting, old.counting = old.counting, self.counting
+            pass
 
     def give_back(self, old: Runtime) -> None:
         """What was inherited goes back: nothing has become of this runtime."""
         if self.counting.config is not self.config:
             self.counting, old.counting = old.counting, self.counting
+            old.counting.knows(old.config)
         old._providers.update({name: self._providers.pop(name) for name in self._inherited})
 
     async def close(self) -> None:
@@ -192,13 +194,16 @@ class Runtime:
     # --- from a name to a model ---------------------------------------------------------------------------
 
     def _default(self, task: str) -> str:
-        if task == "embed":
+        if task in ("chat", "complete", "count_tokens"):
+            return "default" if "default" in self.config.models else DEFAULT
+        entry = catalog.for_task(task)
+        if entry is None:
             raise RequestError(
-                "Embeddings have no default model yet. Name one: an embedder's GGUF by its path, "
-                'or model="local/smollm2", which answers but poorly.',
+                f"There is no default model for {task!r}: trivet knows no weights for it. Name one, such as "
+                '"provider/model", or a path to weights.',
                 field="model",
             )
-        return "default" if "default" in self.config.models else DEFAULT
+        return f"local/{entry.name}"
 
     def _full(self, name: str, paths: bool) -> str:
         """The name, absolute where it is a path."""

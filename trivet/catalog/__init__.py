@@ -12,7 +12,7 @@ import msgspec
 from trivet.errors import UnknownModelError
 from trivet.types import Value
 
-__all__ = ["File", "Weights", "defaults", "named", "weights"]
+__all__ = ["File", "Weights", "defaults", "for_task", "named", "weights"]
 
 
 class File(Value, frozen=True, kw_only=True):
@@ -63,6 +63,11 @@ def weights() -> Mapping[str, Weights]:
 def defaults() -> tuple[Weights, ...]:
     """What `trivet pull` without a name gets."""
     return tuple(entry for entry in weights().values() if entry.default)
+
+
+def for_task(task: str) -> Weights | None:
+    """The first entry for a task, None where there is none."""
+    return next((entry for entry in weights().values() if entry.task == task), None)
 
 
 def named(name: str) -> Weights:

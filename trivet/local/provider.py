@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -15,12 +16,15 @@ from trivet.model import Model, Provider
 if TYPE_CHECKING:
     from trivet.local.llama import Llama
 
+# What runs the catalogue's weights, by the word that it has for that: as strings, so that none is imported unasked.
+ENGINES: dict[str, str] = {"llama.cpp": "trivet.local.llama:Llama"}
+
 
 class Local(Provider):
     def __init__(self, settings: LocalSettings | None = None) -> None:
         self.settings = settings or LocalSettings()
         self.home = weights.home(self.settings.home)
-        self._models: dict[str, Llama] = {}
+        self._models: dict[str, Model] = {}
 
     def names(self) -> tuple[str, ...]:
         return tuple(catalog.weights())
@@ -30,7 +34,19 @@ class Local(Provider):
         should be is looked at when they load, on the engine's thread: digests take a second a gigabyte."""
         if name not in self._models:
             file = weights.find(name, self.home, digests=False)
-            self._models[name] = self._open(file, f"local/{name}", lambda: weights.find(name, self.home))
+            entry = catalog.named(name)
+            if entry.engine == "llama.cpp":
+                self._models[name] = self._open(file, f"local/{name}", lambda: weights.find(name, self.home))
+            else:
+                module, _, kind = ENGINES[entry.engine].partition(":")
+                make = getattr(importlib.import_module(module), kind)
+                self._models[name] = make(
+                    file.parent,
+                    self.settings,
+                    name=f"local/{name}",
+                    license=entry.licence,
+                    verify=lambda: weights.find(name, self.home),
+                )
         return self._models[name]
 
     def at(self, path: str) -> Model:
