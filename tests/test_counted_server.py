@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -353,3 +354,32 @@ def test_no_number_of_requests_at_once_overruns_a_budget(place: Place, servers: 
     ]
     assert costs == [each] * statuses.count(200)
     assert 80 < len(costs) <= 100
+
+
+# --- another configuration ----------------------------------------------------------------------------------------
+
+
+def reloaded(process: Process, told: str = "reloaded") -> None:
+    process.signal(signal.SIGHUP)
+    process.wait_for(told)
+
+
+def test_a_name_that_a_reload_brings_is_told_apart_in_metrics(place: Place) -> None:
+    with place.serving() as process:
+        place.write('[models.later]\nuse = ["up/429"]\n')
+        reloaded(process)
+        assert ask(process, "later").status_code == 429
+        assert 'trivet_requests_total{asked="later"' in get(process, "/metrics").text
+
+
+def test_a_server_whose_file_of_keys_has_gone_is_not_opened_by_a_reload(place: Place) -> None:
+    key = place.key("ann")
+    with place.serving() as process:
+        assert ask(process, key=key).status_code == 200
+        for file in place.folder.glob("keys.db*"):
+            file.unlink()
+        place.write("[ledger]\nretention_days = 30\n")  # with it, all that counts is made anew
+        while ask(process, key="wrong").status_code != 503:
+            pass  # until it has looked: within a second
+        reloaded(process, "not reloaded, .*keys.db has gone: put it back")
+        assert ask(process).status_code == 401

@@ -35,6 +35,7 @@ class Counting:
         self.config = config
         self.enabled = config.ledger.enabled
         self.serving = False
+        self.knows(config)
 
     @functools.cached_property
     def book(self) -> Book:
@@ -97,13 +98,14 @@ class Counting:
         settings = self.config.cache
         return CacheStore(cache_path(self.config), max_mb=settings.max_mb, max_age_s=settings.max_age_s)
 
+    def knows(self, config: Config) -> None:
+        """The names that metrics and spans tell apart are those of this configuration, which is another one where it
+        goes on with what is open here."""
+        names = (settings.names for settings in config.models.values())
+        self._configured = frozenset(config.models).union(*names)
+
     def _known(self, name: str) -> bool:
         return name in self._configured
-
-    @functools.cached_property
-    def _configured(self) -> frozenset[str]:
-        models = self.config.models
-        return frozenset(models).union(*(settings.names for settings in models.values()))
 
     def _has_problem(self, part: str) -> bool:
         return part in self.problems()

@@ -164,7 +164,7 @@ class Runtime:
                 self._inherited.append(name)
         if self.counting.same(old.counting):
             self.counting, old.counting = old.counting, self.counting
-            pass
+            self.counting.knows(self.config)
 
     def give_back(self, old: Runtime) -> None:
         """What was inherited goes back: nothing has become of this runtime."""

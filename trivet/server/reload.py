@@ -40,15 +40,19 @@ class Reload:
             config, settings = await asyncio.to_thread(self._read)
             new, old = Runtime(config), self._application.runtime
             new.counting.serving = True
+            stored = old.counting.keys
             new.inherit(old)
             keys = Keys(settings.keys, new.counting.keys)
             try:
+                if stored.problem and stored.path == new.counting.keys.path and not new.counting.keys.closed:
+                    raise ConfigError(stored.problem)  # without its keys everybody might come in
                 check_open(self._settings.host, keys)  # the socket stays where it is
                 problems = new.problems()
                 if problems:
                     raise ConfigError("; ".join(map(str, problems.values())), status=400)
             except BaseException:
                 new.give_back(old)
+                await new.close()
                 raise
             under_way = self._application.swap(new, keys, int(settings.max_body_mb * 1e6))
             closing = asyncio.ensure_future(self._close(old, under_way))
