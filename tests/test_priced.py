@@ -435,3 +435,13 @@ async def test_an_estimate_is_never_more_than_the_answer_could_have(banks: Any) 
     with pytest.raises(TrivetError):
         await model.call(replace(CHAT, sampling=Sampling(max_tokens=10), context=ANN))
     assert (bank.rows[0].usage.output_tokens, bank.rows[0].cost.estimate) == (10, True)
+
+
+async def test_requests_side_by_side_that_somebody_has_given_the_same_id_are_counted_each(banks: Any) -> None:
+    bank = banks("1usd/day", "10 requests/day")
+    model = bank.meter(bank.priced(fake()))
+    await asyncio.gather(*(model.call(replace(CHAT, context=replace(ANN, id="mine"))) for _ in range(3)))
+    assert len({row.id for row in bank.rows}) == len(bank.rows) == 3
+    assert [(row.outcome, len(row.attempts)) for row in bank.rows] == [("answered", 1)] * 3
+    assert bank.spent == sum(row.cost.usd for row in bank.rows) == 3 * Decimal("0.000013")
+    assert bank.reserved == 0

@@ -32,7 +32,8 @@ UNCHARGED = Cost(usd=FREE, source="errors are not charged for")
 
 
 class Book:
-    """Every account that is open, by the id of its request; `observers` get the rows of those that are closed."""
+    """Every account that is open, by what its request has as `context.reservation`; `observers` get the rows of those
+    that are closed."""
 
     def __init__(self, budgets: Budgets | None = None, observers: Iterable[Observer] = ()) -> None:
         self.budgets = budgets
@@ -40,7 +41,7 @@ class Book:
         self.open: dict[str | None, Account] = {}
 
     def begin(self, request: Request, asked: str) -> Account:
-        account = self.open[request.context.id] = Account(self, request, asked)
+        account = self.open[request.context.reservation] = Account(self, request, asked)
         return account
 
 
@@ -126,7 +127,7 @@ class Account:
         route: tuple[Attempt, ...] = (),
     ) -> None:
         """Settles what was reserved, and writes down what happened. A second time nothing happens."""
-        if self.book.open.pop(self.request.context.id, None) is None:
+        if self.book.open.pop(self.request.context.reservation, None) is None:
             return
         if self.reservation is not None:
             self.reservation.settle(self.used())

@@ -16,7 +16,8 @@ __all__ = ["Meter"]
 
 
 class Meter(Wrapper):
-    """Counts each request as `name`. A request whose id has an account already is part of that one, and passes.
+    """Counts each request as `name`. One that belongs to another's account (`context.reservation`) is part of that, and
+    passes. One whose id another has, which is still under way, gets an id of its own.
 
     Raises `BudgetError` for a key whose limits are reached, and `RequestError` 403 for one that may not ask for this
     name. What happened is written down before `Done` goes by; `Done` has the cost of all attempts."""
@@ -26,13 +27,14 @@ class Meter(Wrapper):
         self.book, self.name = book, name
 
     def stream(self, request: Request) -> AsyncGenerator[Event, None]:
-        if request.context.id in self.book.open:
+        if request.context.reservation in self.book.open:
             return self.inner.stream(request)
         return self._counted(request)
 
     async def _counted(self, request: Request) -> AsyncGenerator[Event, None]:
-        if request.context.id is None:
-            request = replace(request, context=replace(request.context, id=fresh_id("req_")))
+        context = request.context
+        id = fresh_id("req_") if context.id is None or context.id in self.book.open else context.id
+        request = replace(request, context=replace(context, id=id, reservation=id))
         account = self.book.begin(request, self.name)
         try:
             if self.book.budgets is not None and request.context.key is not None:

@@ -22,7 +22,7 @@ __all__ = ["Priced"]
 
 
 class Priced(Wrapper):
-    """Tells the account of the request (`request.context.id`) of each attempt, and each answer its cost.
+    """Tells the account of the request (`context.reservation`) of each attempt, and each answer its cost.
 
     Where the client's key has a budget, an attempt holds beforehand what it can cost at most: the prompt at a token for
     each byte, the output at what the request bounds it by, else at `max_tokens` of the settings, which is then sent.
@@ -37,7 +37,7 @@ class Priced(Wrapper):
         self.name = inner.about.name
 
     async def stream(self, request: Request) -> AsyncGenerator[Event, None]:
-        tried, account = Tried(self, request), self.book.open.get(request.context.id)
+        tried, account = Tried(self, request), self.book.open.get(request.context.reservation)
         try:
             if account is not None:
                 account.attempts.append(tried)

@@ -13,7 +13,8 @@ from trivet.types.value import Extra, Value
 
 
 class Context(Value, frozen=True, kw_only=True):
-    """What wrappers need to know of a request; never rendered to a provider.
+    """What wrappers need to know of a request; never rendered to a provider. Of requests side by side, each has an `id`
+    of its own; `reservation` is the id of the one whose account a request belongs to.
 
     `deadline_s` is on the event loop's clock. `session` is the client's word for a conversation. `whole` says that
     nobody reads the answer before its end, so that a provider may be asked for it in one piece. `prompt_cache` says
