@@ -101,11 +101,12 @@ def test_every_argument_of_chat_reaches_the_model() -> None:
         user="u-1",
         cache_key="k",
         service_tier="flex",
+        cache="off",
         extra={"metadata": {"a": "b"}},
     )
     assert fake.requests == [
         trivet.Chat(
-            context=WHOLE,
+            context=trivet.Context(whole=True, cache="off"),
             messages=(
                 trivet.system("Be brief."),
                 trivet.user("Hi"),
@@ -201,6 +202,13 @@ def test_a_wrong_sampling_value_is_refused_before_it_is_asked() -> None:
     assert fake.requests == []
 
 
+def test_a_word_on_the_cache_is_off_or_on() -> None:
+    fake = Fake()
+    with pytest.raises(trivet.RequestError, match="cache"):
+        trivet.chat("Hi", model=fake, cache="no")  # type: ignore[call-overload]
+    assert fake.requests == []
+
+
 def test_messages_that_are_none_are_refused() -> None:
     for wrong in ([{"role": "user", "content": "Hi"}], {"role": "user"}, 3, ["Hi"], b"Hi"):
         with pytest.raises(TypeError, match=r"trivet.user"):
@@ -229,7 +237,11 @@ def test_the_sampling_arguments_are_those_of_sampling_and_the_options_those_of_c
     sampling, chat = set(trivet.Sampling.__struct_fields__), set(trivet.Chat.__struct_fields__)
     assert set(trivet.SamplingOptions.__annotations__) == sampling
     arguments = set(inspect.signature(trivet.count_tokens).parameters)
-    assert set(trivet.ChatOptions.__annotations__) - sampling == chat - arguments - {"sampling", "context", "source"}
+    assert set(trivet.ChatOptions.__annotations__) - sampling - {"cache"} == chat - arguments - {
+        "sampling",
+        "context",
+        "source",
+    }
 
 
 def test_reasoning_is_an_effort_a_budget_or_a_value() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from trivet.types import (
     ChatResponse,
     Choice,
     Context,
+    Cost,
     Document,
     Done,
     Image,
@@ -238,3 +240,17 @@ def test_events_say_whether_they_carry_content() -> None:
         "usage": False,
         "done": False,
     }
+
+
+@pytest.mark.parametrize(
+    ("cost", "told"),
+    [
+        (Cost(usd=Decimal("0.00200"), source="trivet.toml"), "$0.002 (trivet.toml)"),
+        (Cost(usd=Decimal(100), source="genai-prices 1", dated="2026-01-02"), "$100 (genai-prices 1 of 2026-01-02)"),
+        (Cost(usd=Decimal("1E-7"), source="genai-prices 1", estimate=True), "~$0.0000001 (genai-prices 1)"),
+        (Cost(usd=Decimal("0.000"), source="embedded"), "$0 (embedded)"),
+        (Cost(unknown="acme/x: no price is known"), "unknown: acme/x: no price is known"),
+    ],
+)
+def test_a_cost_reads_as_a_line(cost: Cost, told: str) -> None:
+    assert str(cost) == told

@@ -113,8 +113,9 @@ def chat(
     have. `into`: in place of it, a type (dataclass, msgspec struct, TypedDict, pydantic model, list[int], …) that the
     answer's `value` then has; a model that cannot hold its schema is told it, and one whose answer does not fit is
     asked once more, which `notes` say. `reasoning`: a `Reasoning`, an effort ("low", "high", …) or a budget in tokens.
-    The others are those of `Sampling`, and `user`, `cache_key`, `service_tier` and `extra` (fields in the provider's
-    own words) of `Chat`.
+    `cache`: "off" for a fresh answer where `[models.NAME]` has a cache of answers, "on" to take and keep one though the
+    request is not deterministic. The others are those of `Sampling`, and `user`, `cache_key`, `service_tier` and
+    `extra` (fields in the provider's own words) of `Chat`.
     """
     request = chat_request("chat", messages, options, output)
     if into is None:

@@ -7,7 +7,7 @@ import inspect
 import os
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypedDict, TypeVar, cast
+from typing import Any, Literal, TypedDict, TypeVar, cast
 
 from trivet import attach, functions
 from trivet.config import nearest
@@ -15,6 +15,7 @@ from trivet.errors import RequestError
 from trivet.types import (
     Audio,
     Chat,
+    Context,
     Document,
     Effort,
     Image,
@@ -71,11 +72,13 @@ class SamplingOptions(TypedDict, total=False):
 
 
 class ChatOptions(SamplingOptions, total=False):
-    """And what else `trivet.Chat` has that is seldom said; `extra` are fields in the provider's own words."""
+    """And what else `trivet.Chat` has that is seldom said; `extra` are fields in the provider's own words. `cache` is a
+    word on trivet's own cache of answers, where the model has one: `off` for a fresh answer, `on` for one of before."""
 
     user: str | None
     cache_key: str | None
     service_tier: str | None
+    cache: Literal["off", "on"] | None
     extra: Mapping[str, Any]
 
 
@@ -134,6 +137,7 @@ def chat_request(
             output=Output(schema=output) if isinstance(output, Mapping) else output,
             reasoning=_reasoning(options.get("reasoning")),
             sampling=sampling(function, {k: v for k, v in options.items() if k in SamplingOptions.__annotations__}),
+            context=Context(cache=options.get("cache")),
             **{name: options[name] for name in _LABELS if name in options},
         )
     )

@@ -94,15 +94,10 @@ def _output(usage: Usage) -> str:
 
 
 def _cost(cost: Cost) -> str:
-    """With every digit, and where the price is from."""
-    if cost.usd is None:
-        return f"unknown: {cost.unknown or 'nobody has said why'}"
-    about = "~" if cost.estimate else ""
-    of = f" of {cost.dated}" if cost.dated else ""
-    told = f"{about}${cost.usd.normalize():f} ({cost.source or 'no source'}{of})" if cost.usd else f"$0 ({cost.source})"
-    if cost.estimate:
+    told = str(cost)
+    if cost.usd is not None and cost.estimate:
         told += "; an estimate: the provider did not say what it took"
-    if cost.saved_usd:
+    if cost.usd is not None and cost.saved_usd:
         told += f"; the provider's cache saved ${cost.saved_usd.normalize():f}"
     return told
 

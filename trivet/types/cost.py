@@ -22,6 +22,15 @@ class Cost(Value, frozen=True, kw_only=True):
     estimate: bool = False
     saved_usd: Decimal | None = None
 
+    def __str__(self) -> str:
+        """`$0.002 (genai-prices 0.1.9 of 2026-01-02)`, with every digit; ~ marks an estimate."""
+        if self.usd is None:
+            return f"unknown: {self.unknown or 'nobody has said why'}"
+        of = f" of {self.dated}" if self.dated else ""
+        about = "~" if self.estimate else ""
+        amount = f"{self.usd.normalize():f}" if self.usd else "0"
+        return f"{about}${amount} ({self.source or 'no source'}{of})"
+
     def __add__(self, other: Cost) -> Cost:
         """The sum, in which unknown plus anything stays unknown."""
         both = self.usd is not None and other.usd is not None
