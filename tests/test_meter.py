@@ -24,6 +24,7 @@ from trivet.ledger.rows import Row
 from trivet.ledger.settings import OwnPrice
 from trivet.model import About, Model, Wrapper
 from trivet.types import (
+    Audio,
     Chat,
     Context,
     CountTokens,
@@ -31,6 +32,8 @@ from trivet.types import (
     Event,
     Request,
     TextDelta,
+    Transcribe,
+    TranscribeResponse,
     Usage,
     UsageUpdate,
     replace,
@@ -264,3 +267,9 @@ async def test_the_length_of_a_cut_answer_counts_in_bytes(ledger: Ledger) -> Non
     with pytest.raises(TransportError):
         await ledger.meter(ledger.priced(fake([["안녕하세요" * 80, CUT]]))).call(CHAT)
     assert ledger.row.usage.output_tokens == 300
+
+
+async def test_the_seconds_of_sound_are_written_down(ledger: Ledger) -> None:
+    heard = TranscribeResponse(model="acme/one", text="Hello", duration_s=2.5)
+    await ledger.meter(ledger.priced(fake([heard]))).call(Transcribe(audio=Audio(data=b"sound")))
+    assert ledger.row.audio_s == 2.5

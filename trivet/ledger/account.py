@@ -162,6 +162,7 @@ class Account:
             stream=not context.whole,
             usage=NOTHING if hit else self._usage(),
             cost=(response.cost or UNASKED) if hit and response is not None else self.cost(),
+            audio_s=getattr(response, "duration_s", None),
             first_content_s=self.first_content_s,
             error=None if error is None else type(error).__name__,
             cache=cache,
