@@ -6,11 +6,14 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from trivet.adapt.build import routed
+from trivet.adapt.cache import Cache
+from trivet.adapt.cache_store import CacheStore
 from trivet.adapt.prompt import Prompt
 from trivet.adapt.retry import Retry
 from trivet.adapt.settings import RouteSettings
@@ -273,3 +276,13 @@ async def test_the_seconds_of_sound_are_written_down(ledger: Ledger) -> None:
     heard = TranscribeResponse(model="acme/one", text="Hello", duration_s=2.5)
     await ledger.meter(ledger.priced(fake([heard]))).call(Transcribe(audio=Audio(data=b"sound")))
     assert ledger.row.audio_s == 2.5
+
+
+async def test_an_answer_of_before_is_that_of_the_same_model_by_its_name_here(ledger: Ledger, tmp_path: Path) -> None:
+    said = await fake("Hello", "one-2026-01-02").call(CHAT)  # as hosts call a model by its revision
+    store = CacheStore(tmp_path / "cache.db")
+    model = ledger.meter(Cache(ledger.priced(fake([said])), store, mode="all"))
+    for _ in range(2):
+        await model.call(CHAT)
+    store.close()
+    assert [(row.model, row.cache) for row in ledger.rows] == [("acme/one", "stored"), ("acme/one", "hit")]

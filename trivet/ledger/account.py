@@ -176,7 +176,9 @@ class Account:
         if len(self.attempts) == 1 and self.attempts[0].outcome == "answered":
             return self.attempts[0].name
         answered = next((tried.name for tried in reversed(self.attempts) if tried.outcome == "answered"), None)
-        return answered if response is None or answered is not None else response.model
+        if response is None or answered is not None:
+            return answered
+        return response.route[-1].model if response.route else response.model  # of an answer of before: its name here
 
     def _usage(self) -> Usage:
         if len(self.attempts) == 1:
