@@ -494,6 +494,23 @@ async def test_denying_refuses_what_cannot_be_counted_and_goes_on_when_the_file_
     await budgets.close()
 
 
+async def test_the_log_is_told_once_when_nothing_can_be_counted_and_when_it_can_again(keys: Keys) -> None:
+    keys.add("alice", [Limit.of("10 requests/day")])
+    lines: list[str] = []
+    budgets = Budgets(keys, BudgetSettings(), busy_s=0, log=lines.append)
+    with locked(keys.path):
+        for _ in range(3):
+            with pytest.raises(TrivetError) as found:
+                await budgets.reserve("alice", {"requests": 1})
+    assert str(keys.path.parent) not in found.value.message  # where it is is nothing for clients
+    await budgets.flush()
+    await budgets.reserve("alice", {"requests": 1})
+    await budgets.close()
+    stopped, goes_on = lines
+    assert f"their requests are refused: {keys.path} is locked" in stopped
+    assert "counted again" in goes_on
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_allowing_lets_requests_pass_unchecked_and_books_them_when_the_file_is_back(
     make: Make, keys: Keys, fault: str

@@ -296,6 +296,19 @@ def test_a_damaged_file_takes_no_known_key_away_and_opens_no_server(path: Path) 
     assert "is damaged" in refused(fresh, secret)
 
 
+def test_a_client_is_told_why_and_not_where_and_the_log_once_both(path: Path) -> None:
+    secret = Keys(path).add("alice").encode()
+    spoil(path)
+    lines: list[str] = []
+    fresh = Keys(path, every_s=0, log=lines.append)
+    for _ in range(3):
+        told = refused(fresh, secret)
+    assert "keys.db is damaged" in told
+    assert str(path.parent) not in told
+    (line,) = lines
+    assert f"{path} is damaged" in line
+
+
 def test_a_file_that_has_gone_takes_no_known_key_away_and_opens_no_server(path: Path) -> None:
     clock = Clock()
     secret = Keys(path).add("alice").encode()

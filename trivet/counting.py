@@ -65,13 +65,13 @@ class Counting:
     def keys(self) -> Keys:
         from trivet.ledger.keys import Keys
 
-        return Keys(keys_path(self.config))
+        return Keys(keys_path(self.config), log=log.warning)
 
     @functools.cached_property
     def budgets(self) -> Budgets:
         from trivet.ledger.budgets import Budgets
 
-        return Budgets(self.keys, self.config.budgets)
+        return Budgets(self.keys, self.config.budgets, log=log.warning)
 
     @functools.cached_property
     def metrics(self) -> Metrics:

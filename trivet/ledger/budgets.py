@@ -194,12 +194,19 @@ class Budgets:
 
     `clock` tells the seconds since 1970 that windows go by, `busy_s` is how long the thread waits for a locked file.
     `unchecked` counts the requests that have passed while the file could not be used (`on_store_failure = "allow"`);
-    what they cost is booked when it can be."""
+    what they cost is booked when it can be. `log` gets a line when that begins, and one when it is over."""
 
     def __init__(
-        self, keys: Keys, settings: BudgetSettings, *, clock: Callable[[], float] = time.time, busy_s: float = 1.0
+        self,
+        keys: Keys,
+        settings: BudgetSettings,
+        *,
+        clock: Callable[[], float] = time.time,
+        busy_s: float = 1.0,
+        log: Callable[[str], None] = lambda line: None,
     ) -> None:
         self.keys = keys
+        self._log = log
         self._settings = settings
         self._clock = clock
         self._file = Shared(keys.path, busy_s=busy_s)
@@ -346,10 +353,16 @@ class Budgets:
         self._under_way = None
         error = future.exception() if not future.cancelled() else None
         if future.cancelled() or error is not None:
-            self._trouble = trouble(self._file.path, error) if isinstance(error, Exception) else "it was given up"
+            what = trouble(self._file.path, error) if isinstance(error, Exception) else "it was given up"
+            if what != self._trouble:
+                passes = "pass unchecked" if self._settings.on_store_failure == "allow" else "are refused"
+                self._log(f"What keys have spent cannot be counted, and their requests {passes}: {what}.")
+            self._trouble = what
             self._paused_until = self._here().time() + _PAUSE_S
             self._failed(accounts)
         else:
+            if self._trouble is not None:
+                self._log("What keys have spent is counted again.")
             self._trouble = None
             for account, answer in zip(accounts, future.result(), strict=True):
                 self._answered(account, answer)
@@ -410,8 +423,10 @@ class Budgets:
         self._look_after()
 
     def _unknown(self, key: Key) -> TrivetError:
+        path = self._file.path
+        why = str(self._trouble).replace(str(path), path.name)  # where it is is nothing for clients
         return unavailable(
-            f"What the key {key.name!r} has spent cannot be counted just now: {self._trouble}. Until then its requests "
+            f"What the key {key.name!r} has spent cannot be counted just now: {why}. Until then its requests "
             'are refused; on_store_failure = "allow" under [budgets] in trivet.toml lets them pass.'
         )
 

@@ -69,11 +69,20 @@ def _pattern(models: tuple[str, ...]) -> re.Pattern[str]:
 class Keys:
     """The keys of one file. `find` is for the event loop; the others may wait for the file for a second.
 
-    `every_s` is how often the file is looked at for changes. `closed` is whether there are any keys, or have been: a
-    server that was closed does not open because its last key was revoked, or because the file has gone."""
+    `every_s` is how often the file is looked at for changes, and `log` gets a line when it cannot be read. `closed` is
+    whether there are any keys, or have been: a server that was closed does not open because its last key was revoked,
+    or because the file has gone."""
 
-    def __init__(self, path: Path, *, every_s: float = 1.0, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        every_s: float = 1.0,
+        clock: Callable[[], float] = time.monotonic,
+        log: Callable[[str], None] | None = None,
+    ) -> None:
         self.path = path
+        self._log = log
         self._every_s = every_s
         self._clock = clock
         self._next = 0.0
@@ -101,7 +110,8 @@ class Keys:
                 self._look()
                 found = self._digests.get(digest)
             if found is None and self._problem is not None:
-                raise unavailable(f"Whether this key is right cannot be told just now: {self._problem}.")
+                why = self._problem.replace(str(self.path), self.path.name)  # where it is is nothing for strangers
+                raise unavailable(f"Whether this key is right cannot be told just now: {why}.")
         if found is None or not hmac.compare_digest(found[0], digest) or found[1].revoked is not None:
             return None
         return found[1]
@@ -202,7 +212,10 @@ class Keys:
         except (sqlite3.Error, OSError, ConfigError, ValueError) as error:
             self.close()
             self._closed = True  # there is a file, with keys in it for all we know
-            self._problem = trouble(self.path, error)
+            problem = trouble(self.path, error)
+            if problem != self._problem and self._log is not None:
+                self._log(f"Keys that are not known yet are refused: {problem}.")
+            self._problem = problem
 
     def _read(self) -> None:
         try:
