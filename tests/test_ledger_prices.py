@@ -189,7 +189,8 @@ def charged_in_another_way(provider: Provider, model: ModelInfo, units: set[str]
     hour = "claude" in model.id and "cache_write_tokens" in units and "cache_write_1h_tokens" not in units
     storage = provider.id == "openrouter" and "gemini" in model.id and "cache_write_tokens" in units
     weekend = provider.id == "deepseek" and moment.weekday() >= 5
-    return hour or storage or weekend
+    searches = listed._SEARCH_MODELS.search(model.id) is not None
+    return hour or storage or weekend or searches
 
 
 @pytest.mark.parametrize("total", [1000, 180_000, 600_000])

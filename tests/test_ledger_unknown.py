@@ -147,6 +147,14 @@ def test_a_model_that_searches_by_itself_is_unknown_without_the_number_of_its_se
     assert deep.most(100, 10, when=NOW) is None
 
 
+def test_a_model_that_searches_for_each_answer_at_a_fee_that_is_not_listed_is_unknown() -> None:
+    openai_ = [Prices(m, "https://api.openai.com/v1", name=m) for m in ("gpt-4o-search-preview", "gpt-5-search-api")]
+    router = Prices("openai/gpt-4o-mini-search-preview", "https://openrouter.ai/api/v1", name="router")
+    for prices in (*openai_, router):
+        assert_unknown(cost(prices, units=TEXT_PROMPT), "no price is known of its web_searches", prices._name)
+        assert prices.most(100, 10, when=NOW, units=TEXT_PROMPT) is None
+
+
 def test_what_is_charged_by_the_second_is_unknown_without_the_seconds() -> None:
     voxtral = Prices("voxtral-small-24b-2507", "https://api.mistral.ai/v1", name="mistral/voxtral")
     assert_unknown(cost(voxtral), "audio_seconds", "mistral/voxtral")

@@ -30,6 +30,9 @@ _FREE = {"openrouter.ai": r".*:free", "generativelanguage.googleapis.com": r"gem
 _TELLS_HITS = frozenset({"api.groq.com", "api.mistral.ai", "api.fireworks.ai"})
 # docs.perplexity.ai: its models search without being told to.
 _SEARCHES = frozenset({"api.perplexity.ai"})
+# developers.openai.com/api/docs/pricing and platform.openai.com/docs/guides/tools-web-search: OpenAI's models for search
+# in chat completions search for each answer, at 10 to 25 USD for a thousand calls, of which the data has nothing.
+_SEARCH_MODELS = re.compile(r"gpt-.*-search-(preview|api)")
 # ai.google.dev/gemini-api/docs/pricing: where audio has no price of its own, it has that of text. Elsewhere the data
 # may lack it: of OpenRouter's gpt-audio it has the text's alone, and OpenAI's audio costs 12.8 times as much.
 _HEARS = re.compile(r"audio|omni|voice")
@@ -99,12 +102,15 @@ def _rates(model: Any, host: str, found: Prices, factor: Decimal) -> Rates:
     _mend(model, host, found)
     no_audio = frozenset() if host in _AUDIO_AS_TEXT or not found else _AUDIO - found.keys()
     heard = bool(_HEARS.search(model.id))
+    unpriced = no_audio if heard else frozenset()
+    if _SEARCH_MODELS.search(model.id) and "web_searches" not in found:
+        unpriced |= {"web_searches"}
     return Rates(
         found,
         units(),
         request=request,
         factor=factor,
-        unpriced=no_audio if heard else frozenset(),
+        unpriced=unpriced,
         not_listed=frozenset() if heard else no_audio,
         always=frozenset({"web_searches"}) if host in _SEARCHES else frozenset(),
         left_out=_CACHED if host in _TELLS_HITS else frozenset(),
