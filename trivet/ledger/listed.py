@@ -30,8 +30,8 @@ _FREE = {"openrouter.ai": r".*:free", "generativelanguage.googleapis.com": r"gem
 _TELLS_HITS = frozenset({"api.groq.com", "api.mistral.ai", "api.fireworks.ai"})
 # docs.perplexity.ai: its models search without being told to.
 _SEARCHES = frozenset({"api.perplexity.ai"})
-# developers.openai.com/api/docs/pricing and platform.openai.com/docs/guides/tools-web-search: OpenAI's models for search
-# in chat completions search for each answer, at 10 to 25 USD for a thousand calls, of which the data has nothing.
+# developers.openai.com/api/docs/pricing: OpenAI's models for search in chat completions search for each answer, at 10
+# to 25 USD for a thousand calls, of which the data has nothing.
 _SEARCH_MODELS = re.compile(r"gpt-.*-search-(preview|api)")
 # ai.google.dev/gemini-api/docs/pricing: where audio has no price of its own, it has that of text. Elsewhere the data
 # may lack it: of OpenRouter's gpt-audio it has the text's alone, and OpenAI's audio costs 12.8 times as much.
