@@ -142,23 +142,11 @@ def test_nothing_is_counted_where_the_ledger_is_off(place: Place) -> None:
     assert not (place.folder / "ledger.db").exists()
 
 
-def test_a_key_with_a_budget_is_refused_where_nobody_would_heed_it(place: Place) -> None:
-    heeded = [place.key("ann", "--budget", "5usd/day"), place.key("eve", "--models", "smart")]
-    free = [place.key("bob"), place.key("joe", "--models", "*")]
-    place.write("[ledger]\nenabled = false\n")
-    with place.serving() as process:
-        assert "enabled = false; keys with limits" in process.output
-        for key in heeded:
-            refused = ask(process, key=key)
-            assert (refused.status_code, refused.headers["x-should-retry"]) == (503, "false")
-            assert "enabled = false" in refused.json()["error"]["message"]
-        assert [ask(process, key=key).status_code for key in free] == [200, 200]
-
-
 def test_a_key_with_limits_is_refused_where_nothing_is_counted(place: Place) -> None:
     place.write("[ledger]\nenabled = false\n")
     free, limited = place.key("free"), place.key("limited", "--rpm", "1")
     with place.serving() as process:
+        assert "none, [ledger] has enabled = false; keys with limits" in process.output
         assert ask(process, key=free).status_code == 200
         refused = ask(process, key=limited)
         assert refused.status_code == 503

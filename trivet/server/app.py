@@ -207,7 +207,6 @@ class App:
         if protocol is not None:
             _want(exchange, "POST")
             check_json(exchange.headers)
-            counted.check(exchange.key, self.runtime.counting)
             await self._ask(exchange, protocol)
         elif path == RELOAD:
             _want(exchange, "POST")

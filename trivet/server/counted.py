@@ -7,26 +7,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from trivet.errors import RequestError, TrivetError
+from trivet.errors import RequestError
 
 if TYPE_CHECKING:
     from trivet.counting import Counting
     from trivet.server.exchange import Exchange
 
-__all__ = ["check", "metrics", "request"]
-
-
-def check(key: str | None, counting: Counting) -> None:
-    """Raises `TrivetError` 503 for a key whose limits or models nobody would heed, as nothing is counted."""
-    found = None if counting.enabled or key is None else counting.keys.get(key)
-    if found is None or not (found.limits or (found.models and "*" not in found.models)):
-        return
-    raise TrivetError(
-        f"the key {found.name!r} has limits or models of its own, which nobody heeds here: [ledger] has "
-        f"enabled = false. Take that out of trivet.toml, or take them away: `trivet keys change {found.name} "
-        "--unlimited --models '*'`",
-        status=503,
-    )
+__all__ = ["metrics", "request"]
 
 
 async def request(exchange: Exchange, counting: Counting, id: str) -> None:
