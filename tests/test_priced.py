@@ -6,6 +6,7 @@ import asyncio
 import json
 import random
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,8 @@ from trivet.types import (
     Reasoning,
     Request,
     Sampling,
+    Speak,
+    Start,
     Text,
     Tool,
     ToolResult,
@@ -151,6 +154,25 @@ async def test_the_bound_stands_in_what_a_client_of_the_same_protocol_has_writte
     body = json.loads(source.body(model.requests[0], target, wire))
     assert {name: value for name, value in body.items() if "max_" in name and value is not None} == sent
     assert body["new"] == 1
+
+
+async def test_a_bound_that_nobody_has_asked_for_is_said(banks: Any) -> None:
+    bank = banks("1usd/day", settings=BudgetSettings(max_tokens=77))
+    model = bank.meter(bank.priced(fake()))
+    async with aclosing(model.stream(CHAT)) as events:
+        told = [event async for event in events]
+    assert isinstance(told[0], Start)
+    assert isinstance(told[-1], Done)
+    assert told[0].notes == told[-1].response.notes
+    assert "max_tokens is 77" in told[0].notes[0]
+    assert (await model.call(replace(CHAT, sampling=Sampling(max_tokens=5)))).notes == ()
+
+
+async def test_a_task_whose_cost_has_no_bound_yet_is_refused_under_a_budget(banks: Any) -> None:
+    bank, model = banks("1usd/day"), fake()
+    with pytest.raises(BudgetError, match=r"'speak' .* allow_unbounded = true"):
+        await bank.meter(bank.priced(model)).call(Speak(text="Hi", context=ANN))
+    assert model.requests == []
 
 
 async def test_a_limit_on_requests_alone_bounds_no_answer(banks: Any) -> None:

@@ -206,6 +206,7 @@ class Tried:
         self.error: str | None = None
         self.response: Response | None = None
         self.asked = True
+        self.notes: tuple[str, ...] = ()  # what was done differently from what was asked
         self.usage = Usage()
         self.cost = Cost(unknown="not over yet")
         self.used: Mapping[str, Any] = {}

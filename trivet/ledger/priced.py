@@ -12,7 +12,21 @@ from trivet.ledger.estimate import most_output_tokens, size
 from trivet.ledger.settings import BudgetSettings
 from trivet.ledger.units import TEXT, elsewhere, inference_geo, own_tools, service_tier, units
 from trivet.model import Model, Wrapper, ended
-from trivet.types import Complete, Cost, CountTokens, Done, Event, Request, Response, UsageUpdate, replace
+from trivet.types import (
+    Complete,
+    Conversation,
+    Cost,
+    CountTokens,
+    Done,
+    Embed,
+    Event,
+    Request,
+    Response,
+    Start,
+    UsageUpdate,
+    replace,
+    task_name,
+)
 from trivet.wire.openai_completions.request_in import bound_said
 
 if TYPE_CHECKING:
@@ -53,8 +67,11 @@ class Priced(Wrapper):
                         tried.usage = event.usage
                     elif type(event) is Done:
                         tried.answered(event.response)
-                        yield replace(event, response=replace(event.response, cost=tried.cost))
+                        notes = event.response.notes + tried.notes
+                        yield replace(event, response=replace(event.response, cost=tried.cost, notes=notes))
                         return
+                    elif tried.notes and type(event) is Start:
+                        event = replace(event, notes=event.notes + tried.notes)
                     yield event
             raise ended(self.name)
         except TrivetError as error:
@@ -100,22 +117,23 @@ class Priced(Wrapper):
             await account.reserve({})
             return request
         if "tokens" in account.limits or ("usd" in account.limits and not self.free):
-            request = self._bounded(request)
+            request, tried.notes = self._bounded(request)
         tried.request = request
         most = self._most(account, tried)
         await account.reserve(most, tried)
         return request
 
-    def _bounded(self, request: Request) -> Request:
-        """With a bound on its output, where it has none of its own."""
+    def _bounded(self, request: Request) -> tuple[Request, tuple[str, ...]]:
+        """With a bound on its output, where it has none of its own, and a note of that."""
         sampling: Any = getattr(request, "sampling", None)
         if isinstance(request, Complete):
             request = bound_said(request)
         if sampling is None or sampling.max_tokens is not None:
-            return request
+            return request, ()
         thinks = getattr(getattr(request, "reasoning", None), "budget_tokens", None) or 0
-        bound = replace(sampling, max_tokens=self.settings.max_tokens + thinks)
-        return replace(request, sampling=bound)
+        most = self.settings.max_tokens + thinks
+        note = f"max_tokens is {most}, because the key has a budget: ask for more where answers end early"
+        return replace(request, sampling=replace(sampling, max_tokens=most)), (note,)
 
     def _most(self, account: Account, tried: Tried) -> Mapping[str, Any]:
         request = tried.request
@@ -147,6 +165,8 @@ class Priced(Wrapper):
 
 def _unbounded(request: Request, prompt: Mapping[str, int | None]) -> str | None:
     """Why nobody knows beforehand what the request may cost; None where it has a bound."""
+    if not isinstance(request, Conversation | Complete | Embed):
+        return f"what the task {task_name(request)!r} costs has no bound here"
     if (tool := own_tools(request)) is not None:
         return f"{tool} is a tool of the provider's own, whose charges have no bound"
     if (name := elsewhere(request, prompt)) is not None:
