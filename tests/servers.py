@@ -142,6 +142,7 @@ def _started(command: list[str], env: Mapping[str, str] | None, cwd: str | os.Pa
 class Fakes:
     """The runtime that the server sees: models by name. `asked` are the arguments of its last `model()`."""
 
+    needs_no_default = False
     counting = Counting(Config(ledger=LedgerSettings(enabled=False), budgets=BudgetSettings(path="no/keys.db")))
 
     def __init__(self, models: Mapping[str, Model]) -> None:

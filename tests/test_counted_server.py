@@ -181,11 +181,18 @@ def test_a_ledger_that_cannot_be_written_fails_no_request_and_health_says_so(pla
         assert "trivet_ledger_problem 1.0" in get(process, "/metrics").text
 
 
-def test_live_is_told_from_ready(place: Place) -> None:
+def test_live_is_told_from_ready_which_a_server_is_not_without_the_weights_of_its_default(place: Place) -> None:
+    place.write('[models.default]\nuse = ["local/smollm2"]\n')
     with place.serving() as process:
-        assert get(process, "/health/live").status_code == 200
+        process.wait_for("not ready: Weights are missing")
+        assert (get(process, "/health/live").status_code, get(process, "/health/ready").status_code) == (200, 503)
+
+
+def test_a_server_of_hosted_models_is_ready_without_weights(place: Place) -> None:
+    with place.serving() as process:
+        process.wait_for("no default model: Weights are missing")
         ready = get(process, "/health/ready")
-        assert (ready.status_code == 200) == ready.json()["ready"]
+        assert (ready.status_code, ready.json()["ready"]) == (200, True)
 
 
 def test_at_the_start_it_says_where_the_ledger_is_and_which_keys_are_in_force(place: Place) -> None:

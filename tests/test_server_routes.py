@@ -125,6 +125,7 @@ def test_health(http: httpx2.Client) -> None:
         "version": trivet.__version__,
         "models": ["local/small", "medical"],
         "slots": {},
+        "counting": "well",
     }
 
 

@@ -154,6 +154,11 @@ class Runtime:
                 found[f"prices.{name}"] = ConfigError(f"{where} is of no model: name it as PROVIDER/MODEL.")
         return found
 
+    @property
+    def needs_no_default(self) -> bool:
+        """Whether there are models of others to ask, and nobody has said which to ask without a name."""
+        return "default" not in self.config.models and bool(self.config.providers or self._found)
+
     def inherit(self, old: Runtime) -> None:
         """Takes the providers of `old` whose settings are the same here, which goes on answering with them what it was
         asked and no longer closes them."""

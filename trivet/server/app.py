@@ -104,7 +104,8 @@ def app(
 
 class App:
     """`state` is what /health says: `warming` until the default model is loaded, `ready`, `draining` at the end;
-    or `degraded`, where the default model cannot be loaded for the reason in `problem`."""
+    or `degraded`, where the default model cannot be loaded for the reason in `problem`. A server of hosted models, for
+    which nobody has named a default, is `ready` without one."""
 
     def __init__(
         self, runtime: Runtime, keys: Keys, max_body: int, loopback: bool, access_log: Callable[[Exchange], None] | None
@@ -142,7 +143,8 @@ class App:
                 await load()
             state, self.problem = "ready", None
         except TrivetError as error:
-            state, self.problem = "degraded", error.message
+            state = "ready" if self.runtime.needs_no_default else "degraded"
+            self.problem = error.message
         except Exception:
             log.exception("the default model could not be loaded")
             state, self.problem = "degraded", "an error inside trivet: its log has the details"

@@ -213,7 +213,8 @@ async def _prepare(runtime: Runtime, application: App, providers: found.Provider
 async def _warm(application: App) -> None:
     await application.warm()
     if application.problem is not None:
-        print(f"not ready: {application.problem}", file=sys.stderr, flush=True)
+        what = "no default model" if application.state == "ready" else "not ready"
+        print(f"{what}: {application.problem}", file=sys.stderr, flush=True)
 
 
 async def _list(runtime: Runtime, providers: found.Providers) -> None:
