@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from trivet.local.llama import Llama
 
 # What runs the catalogue's weights, by the word that it has for that: as strings, so that none is imported unasked.
-ENGINES: dict[str, str] = {"llama.cpp": "trivet.local.llama:Llama"}
+ENGINES: dict[str, str] = {
+    "llama.cpp": "trivet.local.llama:Llama",
+    "fracast": "trivet.local.series:Fracast",
+}
 
 
 class Local(Provider):
