@@ -467,3 +467,23 @@ async def test_requests_side_by_side_that_somebody_has_given_the_same_id_are_cou
     assert [(row.outcome, len(row.attempts)) for row in bank.rows] == [("answered", 1)] * 3
     assert bank.spent == sum(row.cost.usd for row in bank.rows) == 3 * Decimal("0.000013")
     assert bank.reserved == 0
+
+
+async def test_a_whole_answer_that_its_client_leaves_may_have_cost_all_that_was_held(banks: Any) -> None:
+    bank = banks("1usd/day")
+    asked = asyncio.Event()
+
+    async def never(request: Request) -> str:
+        asked.set()
+        await asyncio.get_running_loop().create_future()
+        return ""
+
+    task = asyncio.create_task(bank.meter(bank.priced(fake(never))).call(CHAT))
+    await asked.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert bank.spent > Decimal("0.04")  # 4,096 tokens at 10 a million, and the prompt
+    assert bank.reserved == 0
+    assert (bank.rows[0].outcome, bank.rows[0].cost.usd) == ("cancelled", None)
+    assert "left before the answer came" in (bank.rows[0].cost.unknown or "")
