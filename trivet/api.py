@@ -1,4 +1,4 @@
-"""The functions of `import trivet`: ordinary calls, each one request to a model through the bridge.
+"""The functions of `import trivet` over words: ordinary calls, each one request to a model through the bridge.
 
 Everywhere, `model` is a name (see `trivet.Runtime.model`), a path to weights, or a `Model` of one's own; `config` a
 `trivet.toml` or a `Config`, ./trivet.toml being the default where it is there. Raises `TrivetError`.
@@ -6,11 +6,7 @@ Everywhere, `model` is a name (see `trivet.Runtime.model`), a path to weights, o
 
 from __future__ import annotations
 
-import asyncio
-import os
-import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar, Unpack, cast, overload
 
 from trivet import functions
@@ -25,11 +21,11 @@ from trivet.arguments import (
     sampling,
     spelled_out,
 )
-from trivet.config import Config
+from trivet.calls import ConfigLike, answer, bar, call, each, events, named
 from trivet.errors import RequestError, TrivetError
 from trivet.into import Answer, ask
 from trivet.model import About, Model
-from trivet.sync import Bridge, Stream, bridge
+from trivet.sync import Stream, bridge
 from trivet.types import (
     ChatResponse,
     Complete,
@@ -37,23 +33,17 @@ from trivet.types import (
     Conversation,
     CountTokens,
     CountTokensResponse,
-    Embed,
-    EmbedResponse,
-    Event,
     Output,
     Request,
     Response,
     ToolCall,
     ToolResult,
     check,
-    replace,
-    task_name,
 )
 
-__all__ = ["chat", "complete", "count_tokens", "embed", "map", "run_tool", "stream"]
+__all__ = ["about", "chat", "complete", "count_tokens", "map", "run_tool", "stream"]
 
 T = TypeVar("T")
-ConfigLike = Config | str | os.PathLike[str]
 
 
 @overload
@@ -119,9 +109,9 @@ def chat(
     """
     request = chat_request("chat", messages, options, output)
     if into is None:
-        return cast(ChatResponse, _call(request, model, config))
+        return cast(ChatResponse, call(request, model, config))
     over = bridge()
-    return over.run(lambda: ask(lambda each: _answer(over, each, model, config), request, into))
+    return over.run(lambda: ask(lambda each: answer(over, each, model, config), request, into))
 
 
 @spelled_out(AskOptions)
@@ -141,7 +131,7 @@ def stream(
     if request.sampling.n > 1:
         raise RequestError(f"stream gives one answer, and n is {request.sampling.n}: use trivet.chat", field="n")
     over = bridge()
-    return Stream(over, lambda: _events(over, _named(request, model), model, config))
+    return Stream(over, lambda: events(over, named(request, model), model, config))
 
 
 def run_tool(call: ToolCall, tools: Iterable[functions.Function]) -> ToolResult:
@@ -164,19 +154,7 @@ def complete(
 ) -> CompleteResponse:
     """Goes on from `prompt`, as plain text without a chat's template."""
     request = check(Complete(prompt=prompt, suffix=suffix, sampling=sampling("complete", options)))
-    return cast(CompleteResponse, _call(request, model, config))
-
-
-def embed(
-    texts: str | Iterable[str],
-    *,
-    model: str | Model | None = None,
-    dimensions: int | None = None,
-    config: ConfigLike | None = None,
-) -> EmbedResponse:
-    """One vector per text, in order: `.vectors`."""
-    request = check(Embed(texts=(texts,) if isinstance(texts, str) else tuple(texts), dimensions=dimensions))
-    return cast(EmbedResponse, _call(request, model, config))
+    return cast(CompleteResponse, call(request, model, config))
 
 
 @spelled_out(ConversationOptions)
@@ -191,7 +169,7 @@ def count_tokens(
     """How many tokens a `chat` of the same arguments would have as its prompt: `.input_tokens`."""
     whole = chat_request("count_tokens", messages, options, output, takes=ConversationOptions)
     fields = {name: getattr(whole, name) for name in Conversation.__struct_fields__}
-    return cast(CountTokensResponse, _call(CountTokens(**fields), model, config))
+    return cast(CountTokensResponse, call(CountTokens(**fields), model, config))
 
 
 @spelled_out(ChatOptions)
@@ -217,48 +195,15 @@ def map(
     if concurrency < 1:
         raise ValueError(f"concurrency is {concurrency}, must be at least 1")
     over = bridge()
-    with _bar(len(todo), progress) as advance:
+    with bar(len(todo), progress) as advance:
 
         async def one(request: Request) -> Response | TrivetError:
             try:
-                return await _answer(over, request, model, config)
+                return await answer(over, request, model, config)
             except TrivetError as error:
                 return error
 
-        return over.run(lambda: _each(todo, one, concurrency, advance))
-
-
-# --- on the bridge's loop ----------------------------------------------------------------------------------
-
-
-def _call(request: Request, model: str | Model | None, config: ConfigLike | None) -> Response:
-    over = bridge()
-    return over.run(lambda: _answer(over, request, model, config))
-
-
-async def _answer(over: Bridge, request: Request, model: str | Model | None, config: ConfigLike | None) -> Response:
-    request = _named(request, model)
-    return await _model(over, request, model, config).call(request)
-
-
-def _events(
-    over: Bridge, request: Request, model: str | Model | None, config: ConfigLike | None
-) -> AsyncGenerator[Event, None]:
-    return _model(over, request, model, config).stream(request)
-
-
-def _named(request: Request, model: str | Model | None) -> Request:
-    if not isinstance(model, str | Model | None):  # or the default model would answer in its place
-        raise TypeError(
-            f"model is a name, a path as a string, or a trivet.Model, and this is of type {type(model).__name__}"
-        )
-    return replace(request, model=model) if isinstance(model, str) and request.model is None else request
-
-
-def _model(over: Bridge, request: Request, model: str | Model | None, config: ConfigLike | None) -> Model:
-    if isinstance(model, Model) and request.model is None:
-        return model
-    return over.runtime(config).model(request.model, task=task_name(request))
+        return over.run(lambda: each(todo, one, concurrency, advance))
 
 
 def about(model: str | Model | None = None, *, config: ConfigLike | None = None) -> About:
@@ -270,41 +215,3 @@ def about(model: str | Model | None = None, *, config: ConfigLike | None = None)
         return (model if isinstance(model, Model) else over.runtime(config).model(model)).about
 
     return over.run(look)
-
-
-async def _each(
-    todo: Sequence[Request],
-    one: Callable[[Request], Awaitable[Response | TrivetError]],
-    concurrency: int,
-    advance: Callable[[], None],
-) -> list[Any]:
-    """The answer to each, in order. Workers take the next request as they get free."""
-    answers: list[Any] = [None] * len(todo)
-    left = iter(enumerate(todo))
-
-    async def work() -> None:
-        for i, request in left:
-            answers[i] = await one(request)
-            advance()
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(concurrency, len(todo))):
-                group.create_task(work())
-    except ExceptionGroup as failed:
-        raise failed.exceptions[0] from None
-    return answers
-
-
-@contextmanager
-def _bar(total: int, progress: bool | None) -> Iterator[Callable[[], None]]:
-    """A progress bar on standard error, which moves on with each call of what it gives."""
-    if not (sys.stderr.isatty() if progress is None else progress):
-        yield lambda: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    with Progress(BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=Console(stderr=True)) as bars:
-        task = bars.add_task("", total=total)
-        yield lambda: bars.advance(task)

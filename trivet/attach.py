@@ -27,6 +27,9 @@ _TYPES = {  # by the end of a name
     "jpeg": "image/jpeg",
     "gif": "image/gif",
     "webp": "image/webp",
+    "bmp": "image/bmp",
+    "tif": "image/tiff",
+    "tiff": "image/tiff",
     "wav": "audio/wav",
     "mp3": "audio/mpeg",
     "flac": "audio/flac",
@@ -45,12 +48,12 @@ _TAKES: dict[type[Any], tuple[str, ...]] = {
     Audio: ("audio/",),
     Document: ("application/pdf", "text/"),
 }
-_KINDS = "png, jpeg, gif, webp, wav, mp3, flac, ogg, pdf and UTF-8 text"
+_KINDS = "png, jpeg, gif, webp, bmp, tiff, wav, mp3, flac, ogg, pdf and UTF-8 text"
 
 
 def image(source: Attachable, *, media_type: str | None = None, detail: Any = None) -> Image:
-    """A picture for `trivet.user(...)`: png, jpeg, gif, webp, or whatever `media_type` names. `detail` is OpenAI's
-    hint: auto, low or high. Raises RequestError where there is no such file, or no picture in it."""
+    """A picture for `trivet.user(...)`: png, jpeg, gif, webp, bmp, tiff, or whatever `media_type` names. `detail` is
+    OpenAI's hint: auto, low or high. Raises RequestError where there is no such file, or no picture in it."""
     return _part(Image, source, media_type, detail=detail)
 
 
@@ -62,6 +65,14 @@ def audio(source: Attachable, *, media_type: str | None = None) -> Audio:
 def document(source: Attachable, *, media_type: str | None = None, name: str | None = None) -> Document:
     """A PDF or a UTF-8 text, as `image` takes a picture. `name` is what to call it, the file's own by default."""
     return _part(Document, source, media_type, name=name or _name(source))
+
+
+def text(source: str | os.PathLike[str]) -> str:
+    """The UTF-8 text of a file. Raises RequestError where there is none."""
+    data, found = _read(source)
+    if found is None or not found.startswith("text/"):
+        raise RequestError(f"{_told(source)} is {found or 'no UTF-8 text'}, and text is wanted", field="attach")
+    return data.decode("utf-8-sig")
 
 
 def attach(source: Attachable) -> Attachment:
@@ -168,6 +179,8 @@ def media_type_of(data: bytes, path: str = "") -> str | None:
         (b"\xff\xd8\xff", "image/jpeg"),
         (b"GIF87a", "image/gif"),
         (b"GIF89a", "image/gif"),
+        (b"II*\0", "image/tiff"),
+        (b"MM\0*", "image/tiff"),
         (b"fLaC", "audio/flac"),
         (b"OggS", "audio/ogg"),
         (b"ID3", "audio/mpeg"),
@@ -177,6 +190,8 @@ def media_type_of(data: bytes, path: str = "") -> str | None:
             return media_type
     if data.startswith(b"RIFF"):
         return {b"WEBP": "image/webp", b"WAVE": "audio/wav"}.get(data[8:12])
+    if data.startswith(b"BM") and data[6:10] == bytes(4):  # two letters alone may begin a text
+        return "image/bmp"
     if len(data) > 1 and data[0] == 0xFF and data[1] & 0xE6 == 0xE2:  # an MPEG frame of layer III, without ID3 in front
         return "audio/mpeg"
     return _text_type(path) if _is_text(data) else None

@@ -15,21 +15,34 @@ import atexit
 import contextlib
 import os
 import threading
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor  # its module's own closing is registered before ours, at the end
 from contextlib import aclosing
 from queue import Empty, SimpleQueue
 from types import TracebackType
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, Self, TypeVar, cast
 
 from trivet.config import Config, checked, find, load
 from trivet.errors import TransportError, TrivetError
 from trivet.runtime import Runtime
-from trivet.types import ChatResponse, Done, Event, Response, TextDelta
+from trivet.types import (
+    AudioDelta,
+    ChatResponse,
+    Done,
+    Event,
+    Response,
+    Segment,
+    SegmentDelta,
+    SpeakResponse,
+    TextDelta,
+    TranscribeResponse,
+)
 
-__all__ = ["Bridge", "Job", "Stream", "bridge", "close"]
+__all__ = ["AudioStream", "Bridge", "Job", "SegmentStream", "Stream", "bridge", "close"]
 
 T = TypeVar("T")
+P = TypeVar("P")
+R = TypeVar("R", bound=Response)
 Say = Callable[[Any], None]
 LOOK_S = 0.5  # how often a wait looks around: a Ctrl-C just before it began to block is seen only then
 CLOSING_S = 10.0  # the longest that models may take to close
@@ -117,8 +130,8 @@ class Job(Generic[T]):
             self._task.cancel()
 
 
-class Stream(Iterator[str]):
-    """The pieces of an answer's text, as they come; `response` is the whole answer afterwards.
+class Pieces(Iterator[P], Generic[P, R]):
+    """The pieces of an answer, as they come; `response` is the whole answer afterwards.
 
     Leaving early cancels the request: `close()`, the end of a `with` block, or dropping the stream.
     """
@@ -126,16 +139,28 @@ class Stream(Iterator[str]):
     def __init__(self, bridge: Bridge, open: Callable[[], AsyncGenerator[Event, None]]) -> None:
         self._over = True  # for `__del__`, as long as there is no job
         self._response: Response | None = None
-        self._job = Job(bridge, lambda say: _pump(open, say))
+        kind = type(self)  # and not self, which the job would hold: a stream that is dropped is left at once
+        self._job = Job(bridge, lambda say: _pump(open, say, kind.piece, kind.whole))
         self._over = False
         self._job.start()
 
-    def __next__(self) -> str:
+    @staticmethod
+    def piece(event: Event) -> Any:
+        """What an event brings, None being nothing."""
+        raise NotImplementedError
+
+    @staticmethod
+    def whole(response: Any) -> Sequence[Any]:
+        """The pieces of a model that has told all of its answer at the end."""
+        return ()
+
+    def __next__(self) -> P:
         if self._over:
             raise StopIteration
         try:
-            piece = self._job.take()
-            if type(piece) is str:
+            said = self._job.take()
+            if type(said) is tuple:
+                piece: P = said[0]
                 return piece
             self._response = self._job.result()
         except BaseException:
@@ -145,12 +170,12 @@ class Stream(Iterator[str]):
         raise StopIteration
 
     @property
-    def response(self) -> ChatResponse:
+    def response(self) -> R:
         """The response that the stream ended with. Raises RuntimeError before the end."""
         if self._response is None:
             how = "was left before its end" if self._over else "is not over: read its pieces first"
             raise RuntimeError(f"There is no response, the stream {how}.")
-        return cast(ChatResponse, self._response)
+        return cast(R, self._response)
 
     def close(self) -> None:
         """Cancels what is still under way and waits until the model is free. Closing twice is fine."""
@@ -158,7 +183,7 @@ class Stream(Iterator[str]):
             self._over = True
             self._job.stop()
 
-    def __enter__(self) -> Stream:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -171,16 +196,56 @@ class Stream(Iterator[str]):
             self._job.cancel()
 
 
-async def _pump(open: Callable[[], AsyncGenerator[Event, None]], say: Say) -> Response:
-    """Says each piece of text, and returns the response. The reader is never waited for: an answer is as long as
-    the model's tokens allow, and a model that is done is free for others."""
+class Stream(Pieces[str, ChatResponse]):
+    """The pieces of an answer's text."""
+
+    @staticmethod
+    def piece(event: Event) -> str | None:
+        return event.text or None if type(event) is TextDelta else None
+
+
+class SegmentStream(Pieces[Segment, TranscribeResponse]):
+    """The segments of a transcript."""
+
+    @staticmethod
+    def piece(event: Event) -> Segment | None:
+        return event.segment if type(event) is SegmentDelta else None
+
+    @staticmethod
+    def whole(response: TranscribeResponse) -> Sequence[Segment]:
+        return response.segments
+
+
+class AudioStream(Pieces[bytes, SpeakResponse]):
+    """The bytes of the sound, which together are those of `response.audio`."""
+
+    @staticmethod
+    def piece(event: Event) -> bytes | None:
+        return event.data or None if type(event) is AudioDelta else None
+
+    @staticmethod
+    def whole(response: SpeakResponse) -> Sequence[bytes]:
+        return (response.audio,)
+
+
+async def _pump(
+    open: Callable[[], AsyncGenerator[Event, None]],
+    say: Say,
+    piece: Callable[[Event], Any],
+    whole: Callable[[Any], Sequence[Any]],
+) -> Response:
+    """Says each piece, in a tuple of its own, and returns the response. The reader is never waited for: an answer is as
+    long as the model's tokens allow, and a model that is done is free for others."""
+    told = False
     async with aclosing(open()) as events:
         async for event in events:
-            if type(event) is TextDelta:
-                if event.text:
-                    say(event.text)
-            elif isinstance(event, Done):
+            if isinstance(event, Done):
+                for each in () if told else whole(event.response):
+                    say((each,))
                 return event.response
+            if (part := piece(event)) is not None:
+                told = True
+                say((part,))
     raise TransportError("The stream ended before its answer was complete. Ask again.")
 
 

@@ -25,7 +25,7 @@ def add(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     import json
 
-    from trivet.api import embed
+    from trivet.api_media import embed
 
     texts = args.texts or [line for line in stdin.text().split("\n") if line.strip()]
     if not texts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Literal
 
@@ -147,6 +148,11 @@ class SpeakResponse(Response, tag="speak", frozen=True, kw_only=True):
     media_type: str
     sample_rate: int
     duration_s: float | None = None
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the sound to a file, in the format that it has."""
+        with open(path, "wb") as file:
+            file.write(self.audio)
 
 
 class Speak(Request, tag="speak", frozen=True, kw_only=True):
