@@ -16,7 +16,7 @@ import pytest
 from tests.servers import CEILING_S, Served, Watched, ask, serving
 from trivet.errors import OverloadedError, RateLimitError, TransportError
 from trivet.fake import CUT, STALL, Fake
-from trivet.server.app import POST
+from trivet.server.routes import POST
 from trivet.types import Event, Request
 from trivet.wire import openai_chat
 

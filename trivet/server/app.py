@@ -1,4 +1,4 @@
-"""The server as an ASGI application: one table of routes, and what is common to all protocols.
+"""The server as an ASGI application: what is common to all protocols.
 
 A request is looked at from the outside in: where it comes from, its key, its route, its type, its size, and only then
 its body. An error at any of these is answered in the shape of the protocol whose route it is.
@@ -12,33 +12,20 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeGuard
+from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 
 import msgspec
 
 from trivet import wire
 from trivet.errors import OverloadedError, RequestError, TrivetError
 from trivet.model import Model, bottom, ended
-from trivet.server import counted, listings, told
+from trivet.server import counted, listings, openapi, routes, told
 from trivet.server.ahead import Ahead
 from trivet.server.exchange import ClientLeft, Exchange, Receive, Scope, Send
-from trivet.server.security import Keys, check_json, check_origin
+from trivet.server.routes import BETA, HEALTH, LIVE, METRICS, MODELS, READY, RELOAD, REQUESTS
+from trivet.server.security import Keys, check_form, check_json, check_origin
 from trivet.types import Attempt, Context, Done, Event, Request, Source, Start, replace, task_name
-from trivet.wire import (
-    Incoming,
-    anthropic,
-    gemini,
-    openai_chat,
-    openai_completions,
-    openai_embeddings,
-    openai_errors,
-    openai_responses,
-    source,
-)
-from trivet.wire.anthropic import count as anthropic_count
-from trivet.wire.gemini import count as gemini_count
-from trivet.wire.gemini import embed as gemini_embed
-from trivet.wire.gemini.front import BETA, PathFront, front
+from trivet.wire import Front, source
 from trivet.wire.json_array import JsonArray
 from trivet.wire.words import client_words
 
@@ -51,41 +38,9 @@ __all__ = ["App", "app"]
 log = logging.getLogger("trivet.server")
 
 
-class Wire(Protocol):
-    """What a module of `trivet.wire` has."""
-
-    def parse(self, body: bytes, /) -> Incoming: ...
-    def error(self, error: TrivetError, /) -> bytes: ...
-    @property
-    def Renderer(self) -> Callable[[Incoming], wire.Renderer]: ...
-    @property
-    def PROTOCOL(self) -> str: ...
-
-
-POST: dict[str, Wire] = {
-    "/v1/chat/completions": openai_chat,
-    "/v1/completions": openai_completions,
-    "/v1/embeddings": openai_embeddings,
-    "/v1/responses": openai_responses,
-    "/v1/messages": anthropic,
-    "/v1/messages/count_tokens": anthropic_count,
-}
-# Gemini's paths name the model, then one of these.
-GEMINI: dict[str, Wire] = {
-    "generateContent": gemini,
-    "streamGenerateContent": gemini,
-    "countTokens": gemini_count,
-    "embedContent": gemini_embed,
-    "batchEmbedContents": gemini_embed,
-}
 FORWARDED = (b"anthropic-beta", b"anthropic-version", b"traceparent", b"tracestate")
 SESSION, LONGEST_SESSION = b"x-trivet-session", 256  # a client's own word for a conversation
 CACHE = b"x-trivet-cache"  # … and on trivet's own cache of answers: off, or on
-ERRORS = {"openai": openai_errors.error, "anthropic": anthropic.error, "gemini": gemini.error}
-GEMINI_PATHS = tuple(f"{BETA}/{{id}}:{method}" for method in GEMINI)
-HEALTH, MODELS, RELOAD = "/health", "/v1/models", "/trivet/reload"
-LIVE, READY, METRICS, REQUESTS = "/health/live", "/health/ready", "/metrics", "/trivet/requests"
-GET = (HEALTH, LIVE, READY, MODELS, f"{MODELS}/{{id}}", BETA, f"{BETA}/{{id}}", METRICS, f"{REQUESTS}/{{id}}")
 
 
 def app(
@@ -199,7 +154,7 @@ class App:
 
     async def _route(self, exchange: Exchange) -> None:
         check_origin(exchange.headers, loopback=self._loopback)
-        path, protocol = exchange.path, _protocol(exchange)
+        path, protocol = exchange.path, routes.protocol(exchange)
         if path in (HEALTH, LIVE, READY):
             _want(exchange, "GET", "HEAD")
             return await self._health(exchange)
@@ -208,7 +163,7 @@ class App:
             raise OverloadedError("the server is stopping and takes no new requests: ask again in a moment")
         if protocol is not None:
             _want(exchange, "POST")
-            check_json(exchange.headers)
+            (check_form if path in routes.FORMS else check_json)(exchange.headers)
             await self._ask(exchange, protocol)
         elif path == RELOAD:
             _want(exchange, "POST")
@@ -223,15 +178,19 @@ class App:
         elif path.startswith(REQUESTS + "/"):
             _want(exchange, "GET", "HEAD")
             await counted.request(exchange, self._counting(), path[len(REQUESTS) + 1 :])
+        elif path in openapi.PAGES:
+            _want(exchange, "GET", "HEAD")
+            await openapi.show(exchange)
         else:
-            routes = ", ".join([f"GET {p}" for p in GET] + [f"POST {p}" for p in (*POST, *GEMINI_PATHS)])
-            raise RequestError(f"there is no route {path}. There are: {routes}", status=404)
+            known = ", ".join(f"{method} {p}" for method, p in routes.table())
+            raise RequestError(f"there is no route {path}. There are: {known}", status=404)
 
-    async def _ask(self, exchange: Exchange, protocol: Wire) -> None:
+    async def _ask(self, exchange: Exchange, protocol: Front) -> None:
         """The way of every task: bytes to a request, the request to its model, what comes back to bytes."""
         incoming = protocol.parse(await exchange.read(self._max_body))
         source.remember(incoming.request)
         renderer = protocol.Renderer(incoming)
+        kind = incoming.content_type
         self.runtime.counting.refuse_uncounted(exchange.key)
         context = Context(
             id=exchange.id,
@@ -244,7 +203,8 @@ class App:
         model = self.runtime.model(request.model, paths=False, task=task_name(request))
         if incoming.stream:
             exchange.ending = renderer.failure
-            exchange.array = JsonArray() if _is_array(protocol) else None
+            exchange.array = JsonArray() if routes.is_array(protocol) else None
+            exchange.content_type = None if kind is None else kind.encode()
             with client_words(request):
                 await _stream(exchange, protocol, renderer, model, request)
         else:
@@ -254,7 +214,7 @@ class App:
             body = renderer.whole(response) if raw is None else raw.body
             exchange.route, exchange.cost = response.route or _alone(exchange, model), response.cost
             headers = [*told.route(exchange.route), *told.notes(response.notes), *told.counted(response)]
-            await exchange.respond(200, body, headers)
+            await exchange.respond(200, body, headers, content_type=(kind or "application/json").encode())
 
     async def _reload(self, exchange: Exchange) -> None:
         """For those who are on this machine: it reads a file of theirs."""
@@ -265,7 +225,7 @@ class App:
 
     async def _models(self, exchange: Exchange, name: str) -> None:
         """All models, or the one called `name`, as the client's own protocol shows them."""
-        one, all_of_them = listings.SHAPES[_dialect(exchange)]
+        one, all_of_them = listings.SHAPES[routes.dialect(exchange)]
         if name:
             self.runtime.model(name, paths=False)  # raises where there is none
             body = one(name)
@@ -308,24 +268,25 @@ class App:
         error.answers = exchange.id
         if exchange.status is not None:
             exchange.route = error.route or exchange.route
-            await exchange.write(exchange.ending(error), more=False)
+            ending = exchange.ending(error)
+            await (exchange.cut() if ending is None else exchange.write(ending, more=False))
             return
         exchange.route, exchange.also = error.route, ()  # whoever began to answer has not
-        protocol, raw = _protocol(exchange), error.raw
+        protocol, raw = routes.protocol(exchange), error.raw
         status, headers = error.status, told.of_error(error)
         if isinstance(raw, Source) and protocol is not None and _same(raw, protocol):
             status = getattr(error, "provider_status", None) or status
             body = raw.body
         else:
-            body = _shape(exchange)(error)
-        if _is_array(protocol):
+            body = routes.shape(exchange)(error)
+        if routes.is_array(protocol):
             body = b"[%b]" % body
         if self.state == "draining":
             headers.append((b"connection", b"close"))
         await exchange.respond(status, body, headers)
 
 
-async def _stream(exchange: Exchange, protocol: Wire, renderer: wire.Renderer, model: Model, request: Request) -> None:
+async def _stream(exchange: Exchange, protocol: Front, renderer: wire.Renderer, model: Model, request: Request) -> None:
     """Sends each event's bytes as they come. Those before the first content wait for it: until then an error is a
     status, and the model named may still be another one.
 
@@ -364,12 +325,12 @@ def _alone(exchange: Exchange, model: Model) -> tuple[Attempt, ...]:
     return (Attempt(model=model.about.name, outcome="answered", took_s=took_s),)
 
 
-def _same(raw: Source | None, protocol: Wire) -> TypeGuard[Source]:
+def _same(raw: Source | None, protocol: Front) -> TypeGuard[Source]:
     """Whether this is what a provider of the client's own protocol sent."""
     return raw is not None and raw.protocol == protocol.PROTOCOL
 
 
-def _ended(error: TrivetError, protocol: Wire) -> bytes | None:
+def _ended(error: TrivetError, protocol: Front) -> bytes | None:
     """The provider's own end of a stream that failed, where it told one."""
     ending = error.ending
     return ending.body if isinstance(ending, Source) and _same(ending, protocol) else None
@@ -411,29 +372,6 @@ def _cache(exchange: Exchange) -> Literal["off", "on"] | None:
         return "off" if word == b"off" else "on"
     control = exchange.headers.get(b"cache-control")
     return "off" if control is not None and (b"no-cache" in control or b"no-store" in control) else None
-
-
-def _protocol(exchange: Exchange) -> Wire | None:
-    """What is spoken on the path, if anything is asked there."""
-    return POST.get(exchange.path) or front(exchange.path, exchange.query, GEMINI)
-
-
-def _is_array(protocol: Wire | None) -> bool:
-    """Whether what is asked for is one JSON array, errors included."""
-    return isinstance(protocol, PathFront) and protocol.array
-
-
-def _shape(exchange: Exchange) -> Callable[[TrivetError], bytes]:
-    """The error shape of the route's protocol; elsewhere of the client's."""
-    protocol = _protocol(exchange)
-    return ERRORS[_dialect(exchange)] if protocol is None else protocol.error
-
-
-def _dialect(exchange: Exchange) -> str:
-    """Whose client it is, where the path does not say: by the headers that each of them sends."""
-    if exchange.path.startswith(BETA) or b"x-goog-api-client" in exchange.headers:
-        return "gemini"
-    return "anthropic" if b"anthropic-version" in exchange.headers else "openai"
 
 
 def _want(exchange: Exchange, *methods: str) -> None:

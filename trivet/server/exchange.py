@@ -45,7 +45,8 @@ class Exchange:
     """`id` is ours, never the client's. `headers` are the request's, by lower-case name, where the last of several with
     one name counts, and `every_header` has them all; `query` may hold a key and goes into no log. `status` is None
     until the head of the answer is sent, and `over` says whether its last bytes are on their way; `ending` makes an
-    error into the bytes that end a stream under way. Where there is an `array`, a stream goes out as one."""
+    error into the bytes that end a stream under way, None being: cut it. Where there is an `array`, a stream goes out
+    as one; `content_type` is what it is where it is no server-sent events."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.id = fresh_id("req_")
@@ -58,8 +59,9 @@ class Exchange:
         self.status: int | None = None
         self.over = False
         self.array: json_array.JsonArray | None = None
+        self.content_type: bytes | None = None
         self.also: Headers = ()  # of the answer, beside the usual ones
-        self.ending: Callable[[TrivetError], bytes] = lambda error: b""
+        self.ending: Callable[[TrivetError], bytes | None] = lambda error: b""
         self.route: tuple[Attempt, ...] = ()  # what came of whom was asked, as far as it is known
         self.cost: Cost | None = None
         self.key: str | None = None  # the name of the key that it came with
@@ -130,11 +132,11 @@ class Exchange:
         await self._finish(body)
 
     async def write(self, chunk: bytes, *, more: bool = True) -> None:
-        """The next bytes of a stream of server-sent events, the first of which send the head, and go out at once; the
-        others with `flush`, at the latest after `BREATH` of them. Without `more`, the last."""
+        """The next bytes of a stream, the first of which send the head, and go out at once; the others with `flush`, at
+        the latest after `BREATH` of them. Without `more`, the last."""
         begins = self.status is None
         if begins:
-            await self._begin(200, *(STREAM if self.array is None else ARRAY))
+            await self._begin(200, *self._streamed())
         if self.array is not None:
             chunk = self.array.feed(chunk, last=not more)
         self._unsent.append(chunk)
@@ -146,10 +148,22 @@ class Exchange:
             await self.flush()
             await asyncio.sleep(0)
 
+    async def cut(self) -> None:
+        """Sends what was written, and no end: the connection closes, by which a client knows that the answer is not
+        whole."""
+        self._ended()
+        await self.flush()
+
     async def flush(self) -> None:
         """Sends what was written."""
         if self._unsent:
             await self._send({"type": "http.response.body", "body": self._taken(), "more_body": True})
+
+    def _streamed(self) -> Headers:
+        """A stream's headers."""
+        if self.content_type is not None:
+            return ((b"content-type", self.content_type), *STREAM[1:])
+        return STREAM if self.array is None else ARRAY
 
     def _taken(self) -> bytes:
         chunk = self._unsent[0] if len(self._unsent) == 1 else b"".join(self._unsent)
@@ -175,10 +189,13 @@ class Exchange:
     async def _finish(self, chunk: bytes) -> None:
         """The last bytes. ASGI says `http.disconnect` after them too: nobody has left, and what the model still does
         to close itself is not to be stopped."""
+        self._ended()
+        await self._send({"type": "http.response.body", "body": chunk})
+
+    def _ended(self) -> None:
         self.over = True
         if self._watch is not None:
             self._watch.cancel()
-        await self._send({"type": "http.response.body", "body": chunk})
 
 
 def _too_large(limit: int) -> TrivetError:

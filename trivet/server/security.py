@@ -2,7 +2,8 @@
 
 Without keys, anything that runs on this machine may ask. A page in a browser runs here too, and it must not spend the
 user's money: it cannot forge the `Host` header (which gives DNS rebinding away) or the `Origin` header, and it
-cannot send `application/json` to another origin without asking first.
+cannot send `application/json` to another origin without asking first. A form with a file it can send without asking,
+with its `Origin` and, in all browsers since 2023, `Sec-Fetch-Site`: either refuses it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from trivet.errors import ConfigError, RequestError
 if TYPE_CHECKING:
     from trivet.ledger.keys import Keys as Stored
 
-__all__ = ["Keys", "check_json", "check_open", "check_origin", "is_loopback"]
+__all__ = ["Keys", "check_form", "check_json", "check_open", "check_origin", "is_loopback"]
 
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
@@ -95,6 +96,19 @@ def check_json(headers: Mapping[bytes, bytes]) -> None:
     kind = headers.get(b"content-type", b"").decode("latin-1")
     if kind.partition(";")[0].strip().lower() != "application/json":
         raise RequestError(f"content-type is {kind!r}: send JSON, and say `content-type: application/json`", status=415)
+
+
+def check_form(headers: Mapping[bytes, bytes]) -> None:
+    """Raises `RequestError` 415 unless the body is said to be a form with files, and 403 where a browser sends it for a
+    page of another site and tells no `Origin` that `check_origin` has let in."""
+    kind = headers.get(b"content-type", b"").decode("latin-1")
+    if kind.partition(";")[0].strip().lower() != "multipart/form-data":
+        raise RequestError(f"content-type is {kind!r}: send a form with a file, multipart/form-data", status=415)
+    site = headers.get(b"sec-fetch-site", b"none").decode("latin-1").lower()
+    if site not in ("none", "same-origin") and b"origin" not in headers:
+        raise RequestError(
+            f"forms from a web page that is {site!r} are refused: ask from a program instead", status=403
+        )
 
 
 def check_open(host: str, keys: Keys) -> None:

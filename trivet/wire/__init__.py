@@ -7,7 +7,8 @@ a client asks us; `request_out`, `answer_in`: we ask a provider). Before a clien
 - `parse(body) -> Incoming`: a client's JSON body as a request. Raises `RequestError` with the path of the field at
   fault.
 - `Renderer(incoming)`: one per request. `whole(response)` is the JSON body of a whole answer; `event(event)` the
-  bytes to send for one event of a stream (often none); `failure(error)` the bytes that end a stream in mid-air.
+  bytes to send for one event of a stream (often none); `failure(error)` the bytes that end a stream in mid-air, None
+  where it has no place for an error and can only be cut.
 - `error(error) -> bytes`: the JSON body of an error, in the protocol's own shape.
 
 And before a provider, all that `trivet.providers.hosted` needs:
@@ -36,13 +37,15 @@ from trivet.wire import sse
 
 
 class Incoming(Value, frozen=True, kw_only=True):
-    """A client's request: what to ask the model, and how to answer the client."""
+    """A client's request: what to ask the model, and how to answer the client. `content_type` is the answer's, None
+    being JSON, and server-sent events for a stream."""
 
     request: Request
     stream: bool = False
     stream_usage: bool = False  # OpenAI's stream_options.include_usage
     base64: bool = False  # OpenAI's encoding_format of embeddings
     body: Mapping[str, object] = {}  # as received: some protocols echo fields in the response
+    content_type: str | None = None
 
 
 class Target(Value, frozen=True, kw_only=True):
@@ -62,7 +65,7 @@ class Target(Value, frozen=True, kw_only=True):
 class Renderer(Protocol):
     def whole(self, response: Response) -> bytes: ...
     def event(self, event: Event) -> bytes: ...
-    def failure(self, error: TrivetError) -> bytes: ...
+    def failure(self, error: TrivetError) -> bytes | None: ...
 
 
 class Reader(Protocol):

@@ -1,0 +1,1 @@
+"""OpenAI's audio, before a client: speech to text, and text to speech."""

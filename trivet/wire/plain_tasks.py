@@ -1,0 +1,123 @@
+"""Tasks that no provider's protocol has, as plain JSON of our own: a request's fields in, its response's fields out.
+
+An image is `{"data": BASE64}`, with its `media_type` if one likes, or a data URL in the same place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from trivet.errors import RequestError, TrivetError, UnsupportedError
+from trivet.types import (
+    Classify,
+    Done,
+    Event,
+    Forecast,
+    Image,
+    Mask,
+    Read,
+    Request,
+    Response,
+    Source,
+    task_name,
+)
+from trivet.wire import Incoming, openai_errors, sse
+from trivet.wire.data_url import is_data_url, read_base64, read_data_url
+from trivet.wire.fields import Fields, need_object, read_object
+
+__all__ = ["PlainTask", "Tokens", "classify", "forecast", "mask", "read"]
+
+Field = msgspec.structs.FieldInfo
+
+
+class Tokens(msgspec.Struct):
+    """Null where it is unknown, or where the model counts none."""
+
+    input_tokens: int | None
+    output_tokens: int | None
+
+
+def fields_of(kind: type[Request] | type[Response]) -> list[Field]:
+    """The fields that are the task's own."""
+    shared = {field.name for base in (Request, Response) for field in msgspec.structs.fields(base)}
+    return [field for field in msgspec.structs.fields(kind) if field.name not in shared]
+
+
+class PlainTask:
+    """The protocol of one task."""
+
+    def __init__(self, kind: type[Request]) -> None:
+        self.kind = kind
+        self.fields, self.answers = fields_of(kind), fields_of(kind.response_type)
+        self.PROTOCOL = f"trivet-{task_name(kind)}"
+
+    def parse(self, body: bytes, /) -> Incoming:
+        """A JSON body as a request. Raises `RequestError` with the path of the field at fault, which may be one that
+        the task has not."""
+        data = read_object(body)
+        model = data.take("model", str)
+        told: dict[str, Any] = {}
+        for field in self.fields:
+            if field.type is Image:
+                told[field.name] = _image(need_object(data, field.name))
+            elif field.required:
+                told[field.name] = data.need(field.name, field.type)
+            elif data.has(field.name):
+                told[field.name] = data.take(field.name, field.type)
+        if left := data.rest():
+            name, names = next(iter(left)), ", ".join(["model", *(field.name for field in self.fields)])
+            raise RequestError(f"{task_name(self.kind)} has no field {name!r}: it has {names}", field=name)
+        try:
+            request = self.kind(model=model, source=Source(protocol=self.PROTOCOL, body=body), **told)
+        except ValueError as error:  # a bound of the task's, which names the field first
+            raise RequestError(str(error), field=str(error).partition(" ")[0]) from None
+        return Incoming(request=request)
+
+    def error(self, error: TrivetError, /) -> bytes:
+        return openai_errors.error(error)
+
+    @property
+    def Renderer(self) -> Callable[[Incoming], Renderer]:
+        return lambda incoming: Renderer([field.name for field in self.answers])
+
+
+class Renderer:
+    """One request's answer: who gave it, the `fields` of the response, and its tokens."""
+
+    def __init__(self, fields: list[str]) -> None:
+        self._fields = fields
+
+    def whole(self, response: Response) -> bytes:
+        body = {name: getattr(response, name) for name in self._fields}
+        usage = Tokens(response.usage.input_tokens, response.usage.output_tokens)
+        return msgspec.json.encode({"model": response.model, **body, "usage": usage})
+
+    def event(self, event: Event) -> bytes:
+        """The protocol has no streams: the whole answer at once."""
+        return self.whole(event.response) if isinstance(event, Done) else b""
+
+    def failure(self, error: TrivetError) -> bytes:
+        return sse.event(openai_errors.error(error))
+
+
+def _image(told: Fields) -> Image:
+    """The bytes of an image. An address is refused: the server fetches nothing for its clients."""
+    if told.has("url"):
+        raise UnsupportedError(
+            f"{told.at('url')} is an address, from which nothing is fetched here: send the image itself as data",
+            field=told.at("url"),
+        )
+    text, kind, path = told.need("data", str), told.take("media_type", str), told.at("data")
+    data, said = read_data_url(text, path) if is_data_url(text) else (read_base64(text, path), None)
+    if left := told.rest():
+        name = next(iter(left))
+        raise RequestError(f"{told.path} has no field {name!r}: it has data and media_type", field=told.at(name))
+    if not data:
+        raise RequestError(f"{path} is empty", field=path)
+    return Image(data=data, media_type=kind or said)
+
+
+classify, read, forecast, mask = PlainTask(Classify), PlainTask(Read), PlainTask(Forecast), PlainTask(Mask)
