@@ -1,0 +1,1 @@
+"""Texts and sequences through BERTs."""

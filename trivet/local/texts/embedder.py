@@ -1,0 +1,171 @@
+"""Vectors of texts, and an order of documents by them: sentence-transformers' all-MiniLM-L6-v2."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import AsyncGenerator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from trivet.errors import RequestError, UnsupportedError, WeightsError
+from trivet.local import safetensors
+from trivet.local.loaded import Loaded, needed
+from trivet.local.texts.bert import Bert, Config, batches
+from trivet.types import Done, Embed, EmbedResponse, Event, Ranked, Request, Rerank, RerankResponse, Usage
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, np.dtype[Any]]
+
+__all__ = ["Embedder"]
+
+# What clients put in for their own purposes. `truncate` is text-embeddings-inference's word for cutting long texts.
+LABELS = frozenset({"user", "metadata"})
+TRUNCATE = "truncate"
+
+
+class Weights(NamedTuple):
+    tokenizer: Any
+    bert: Bert
+    most: int  # tokens of one text, [CLS] and [SEP] included
+
+
+class Parts(NamedTuple):
+    """The tokens of each text in one row, or in several where it is longer than the network takes; `longer` is how many
+    texts are."""
+
+    of: list[list[list[int]]]
+    longer: int
+
+
+class Embedder(Loaded[Weights]):
+    """The mean of the last layer's states over the tokens of a text, at length 1.
+
+    Of a text that is longer than the network takes (256 tokens) each part goes through it by itself, and the vector is
+    the mean over all tokens of all parts; the answer's notes say so. `extra={"truncate": True}` leaves out what is
+    beyond the first part, which is what sentence-transformers does. A document's score is its cosine with the query;
+    that of a long one is its best part's.
+    """
+
+    tasks = ("embed", "rerank")
+    extra = "onnx"
+
+    def check(self, request: Request) -> None:
+        for field in request.extra.keys() - LABELS - {TRUNCATE}:
+            raise UnsupportedError(f"{self.name} does not know {field!r}: leave it out", field=field)
+        if not isinstance(request.extra.get(TRUNCATE, False), bool):
+            raise RequestError(f"{TRUNCATE} is {request.extra[TRUNCATE]!r}, must be true or false", field=TRUNCATE)
+        if isinstance(request, Embed):
+            self._check_embed(request)
+        elif isinstance(request, Rerank) and not request.documents:
+            raise RequestError("documents is empty: send at least one", field="documents")
+
+    def _check_embed(self, request: Embed) -> None:
+        for field in ("images", "proteins"):
+            if getattr(request, field):
+                raise UnsupportedError(f"{self.name} embeds texts, not {field}: name another model", field=field)
+        if not request.texts:
+            raise RequestError("texts is empty: send at least one text", field="texts")
+        own = self._config.hidden_size
+        if request.dimensions not in (None, own):
+            raise UnsupportedError(
+                f"{self.name} makes vectors of {own} dimensions and cannot shorten them: leave `dimensions` out",
+                field="dimensions",
+            )
+
+    @property
+    def _config(self) -> Config:
+        if self._read is None:
+            self._read = Config.read(self.path / "config.json")
+        return self._read
+
+    _read: Config | None = None
+
+    def load(self) -> Weights:
+        tokenizer = needed("tokenizers", self.extra).Tokenizer.from_file(str(self.path / "tokenizer.json"))
+        tokenizer.no_truncation()  # the file says 128, and nobody who embeds texts goes by it
+        tokenizer.no_padding()
+        needed("numpy", self.extra)
+        tensors = safetensors.read(self.path / "model.safetensors")
+        bert = Bert(tensors, self._config, threads=self.settings.threads)
+        return Weights(tokenizer, bert, min(_most(self.path), self._config.max_position_embeddings))
+
+    async def stream(self, request: Request) -> AsyncGenerator[Event, None]:
+        """A batch at a time, so that a request can be cancelled, and a short one need not wait for a long one's end."""
+        self.require(request)
+        self.check(request)
+        assert isinstance(request, Embed | Rerank)
+        texts = request.texts if isinstance(request, Embed) else (request.query, *request.documents)
+        parts = await self.in_thread(lambda: self._parts(texts, truncate=request.extra.get(TRUNCATE) is True))
+        rows = [row for own in parts.of for row in own]
+        sums: list[Any] = [None] * len(rows)
+        for places in batches(rows):
+            some = [rows[place] for place in places]
+            found = await self.in_thread(functools.partial(self._summed, some))
+            for place, row in zip(places, found, strict=True):
+                sums[place] = row
+        yield Done(response=await self.in_thread(lambda: self._answered(request, parts, sums)))
+
+    def _parts(self, texts: Sequence[str], *, truncate: bool) -> Parts:
+        tokenizer, _, most = self.weights()
+        of, longer, room = [], 0, most - 2
+        for encoded in tokenizer.encode_batch_fast(texts):
+            first, *ids, last = encoded.ids
+            longer += len(ids) > room
+            begins = range(0, 1 if truncate else max(len(ids), 1), room)
+            of.append([[first, *ids[begin : begin + room], last] for begin in begins])
+        return Parts(of, longer)
+
+    def _summed(self, rows: Sequence[Sequence[int]]) -> Array:
+        return self.weights().bert.summed(rows)
+
+    def _answered(self, request: Embed | Rerank, parts: Parts, sums: Sequence[Array]) -> EmbedResponse | RerankResponse:
+        tokens = sum(len(row) for own in parts.of for row in own)
+        usage = Usage(uncached_input_tokens=tokens, cache_read_tokens=0, cache_write_tokens=0, output_tokens=0)
+        in_turn = iter(sums)
+        by_text = [[next(in_turn) for _ in own] for own in parts.of]
+        notes = self._notes(request, parts)
+        if isinstance(request, Embed):
+            vectors = tuple(tuple(_unit(sum(own)).tolist()) for own in by_text)
+            return EmbedResponse(model=self.name, vectors=vectors, usage=usage, notes=notes)
+        query, *documents = by_text
+        asked = _unit(sum(query))
+        scores = [max(float(_unit(part) @ asked) for part in own) for own in documents]
+        best = sorted(range(len(scores)), key=lambda place: -scores[place])[: request.top]
+        return RerankResponse(
+            model=self.name,
+            results=tuple(Ranked(index=place, score=scores[place]) for place in best),
+            method="embedding similarity",
+            usage=usage,
+            notes=notes,
+        )
+
+    def _notes(self, request: Embed | Rerank, parts: Parts) -> tuple[str, ...]:
+        if not parts.longer:
+            return ()
+        if request.extra.get(TRUNCATE):
+            done = "what is beyond was left out, as `truncate` asks"
+        elif isinstance(request, Embed):
+            done = "a vector is the mean over all parts of its text"
+        else:
+            done = "a document's score is that of its best part"
+        which = f"{parts.longer} of {len(parts.of)} texts" if len(parts.of) > 1 else "the text"
+        verb = "are" if parts.longer > 1 else "is"
+        return (f"{which} {verb} longer than the {self.weights().most} tokens that {self.name} takes at once: {done}",)
+
+
+def _unit(vector: Any) -> Array:
+    unit: Array = vector / max(float(vector @ vector) ** 0.5, 1e-12)  # as torch.nn.functional.normalize
+    return unit
+
+
+def _most(folder: Path) -> int:
+    """Tokens of one text, as sentence-transformers' own file says."""
+    path = folder / "sentence_bert_config.json"
+    try:
+        return int(msgspec.json.decode(path.read_bytes(), type=dict[str, Any])["max_seq_length"])
+    except (OSError, KeyError, TypeError, ValueError, msgspec.MsgspecError) as error:
+        raise WeightsError(f"{path} does not say how long a text may be: {error}. Get it again.") from error
