@@ -32,7 +32,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_name_is_one_model_and_an_unknown_one_is_refused(home: Path) -> None:
     local = Local(LocalSettings(**SMALL))
-    assert local.names() == ("smollm2",)
+    assert local.names()[0] == "smollm2"
     assert local.model("smollm2") is local.model("smollm2")
     assert local.model("smollm2").about.name == "local/smollm2"
     with pytest.raises(UnknownModelError):

@@ -88,11 +88,11 @@ def test_the_shipped_model_is_found_and_is_the_pinned_file() -> None:
 
 def test_every_entry_of_the_catalogue_is_pinned_whole() -> None:
     for name, known in catalog.weights().items():
-        digests = [known.wheel_sha256, *(file.sha256 for file in known.files)]
+        digests = [*(parcel.wheel_sha256 for parcel in known.parcels), *(file.sha256 for file in known.every_file)]
         assert all(len(digest) == 64 and int(digest, 16) for digest in digests), name
-        assert "==" in known.package, name
+        assert all("==" in parcel.package for parcel in known.parcels), name
         assert known.licence, name
-        assert len({file.name for file in known.files}) == len(known.files), name
+        assert len({file.name for file in known.every_file}) == len(known.every_file), name
 
 
 def test_the_name_may_have_local_before_it(tiny: catalog.Weights, tmp_path: Path) -> None:

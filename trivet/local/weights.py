@@ -40,8 +40,8 @@ def find(name: str, home: Path, *, digests: bool = True) -> Path:
     is wrong with it and the command that mends it. A file that has not changed since it was hashed is not hashed again.
     """
     entry = catalog.named(name)
-    for file in entry.files:
-        verify(home / entry.name / file.name, file, home, mend=f"trivet pull {entry.name}", digests=digests)
+    for file in entry.every_file:
+        verify(home / entry.name / file.name, file, home, mend=entry.command, digests=digests)
     return home / entry.name / entry.files[0].name
 
 

@@ -1,0 +1,137 @@
+"""Speech to text: Whisper, converted for CTranslate2 and run by faster-whisper."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, Iterator
+from typing import Any
+
+from trivet.errors import RequestError, UnsupportedError
+from trivet.local.loaded import Loaded, needed
+from trivet.local.speech.sound import Sound, refuse_address
+from trivet.types import Done, Event, Request, Segment, SegmentDelta, Transcribe, TranscribeResponse, Word
+
+__all__ = ["Whisper"]
+
+RATE = 16_000  # Hz: what Whisper hears
+# The words of a multilingual vocabulary are so many at least; CTranslate2 tells the two kinds apart by it as well.
+MULTILINGUAL = 51_865
+
+
+class Whisper(Loaded[Any]):
+    """A folder with `model.bin`, `config.json`, `tokenizer.json` and the vocabulary. Weights are used as int8.
+
+    Segments are told as they are found, in one thread for all requests; who leaves has it stop after the segment that
+    is under way. A long sound is heard in pieces of ten minutes. Usage is unknown: Whisper's tokens are not told."""
+
+    tasks = ("transcribe",)
+    inputs = ("audio",)
+    extra = "speech"
+    _kind: bool | None = None  # whether it knows more than English, once that is looked up
+
+    def check(self, request: Request) -> None:
+        assert isinstance(request, Transcribe)
+        refuse_address(request.audio, "audio")
+        if request.language is not None and not request.language.strip():
+            raise RequestError(
+                "language is empty. Leave it out, or name one by its code, such as en.", field="language"
+            )
+
+    def load(self) -> Any:
+        faster_whisper = needed("faster_whisper", self.extra)
+        return faster_whisper.WhisperModel(
+            str(self.path),
+            device="cpu",
+            compute_type="int8",
+            cpu_threads=self.settings.threads or 0,
+            local_files_only=True,
+        )
+
+    async def stream(self, request: Request) -> AsyncGenerator[Event, None]:
+        self.require(request)
+        self.check(request)
+        assert isinstance(request, Transcribe)
+        sound, language = await self.in_thread(lambda: self._understood(request))
+        steps = self._segments(sound, request, language)
+        segments: list[Segment] = []
+        # One step after the other in the model's thread, so that whoever stops to ask stops the work.
+        while (step := await self.in_thread(lambda: next(steps, None))) is not None:
+            segment, language = step
+            segments.append(segment)
+            yield SegmentDelta(segment=segment)
+        text = "".join(segment.text for segment in segments)
+        yield Done(
+            response=TranscribeResponse(
+                model=self.name,
+                text=text.strip(),
+                segments=tuple(segments),
+                language=language or (None if self._kind else "en"),
+                duration_s=round(sound.duration_s, 3),
+            )
+        )
+
+    def _understood(self, request: Transcribe) -> tuple[Sound, str | None]:
+        """What no weights are needed for: the file is opened, the language is one that the model has."""
+        sound = Sound(request.audio)
+        several = self._multilingual()
+        if request.language is None:
+            return sound, None
+        language = request.language.strip().lower().partition("-")[0]
+        if not several:
+            if language not in ("en", "english"):
+                raise UnsupportedError(
+                    f"{self.name} knows English only, not {request.language!r}: name another model", field="language"
+                )
+            return sound, "en"
+        known = needed("faster_whisper.tokenizer", self.extra)._LANGUAGE_CODES
+        if language not in known:
+            raise UnsupportedError(
+                f"{self.name} knows no language {request.language!r}. Name it by its ISO 639-1 code, such as en.",
+                field="language",
+            )
+        return sound, language
+
+    def _multilingual(self) -> bool:
+        if self._kind is None:
+            listed = self.path / "vocabulary.json"
+            if listed.is_file():
+                words = len(json.loads(listed.read_bytes()))
+            else:  # a word a line
+                words = (self.path / "vocabulary.txt").read_bytes().rstrip(b"\n").count(b"\n") + 1
+            self._kind = words >= MULTILINGUAL
+        return self._kind
+
+    def _segments(
+        self, sound: Sound, request: Transcribe, language: str | None
+    ) -> Iterator[tuple[Segment, str | None]]:
+        """In the model's thread. Each with the language, which is found out once."""
+        first = True
+        for start_s, samples in sound.pieces(RATE):
+            if not samples.any():
+                continue  # of digital silence Whisper makes up words
+            found, info = self._transcribe(samples, request, language)
+            language = info.language
+            for segment in found:
+                text = segment.text.lstrip() if first else segment.text
+                first = False
+                words = tuple(
+                    Word(
+                        text=word.word.strip(),
+                        start_s=round(start_s + float(word.start), 3),
+                        end_s=round(start_s + float(word.end), 3),
+                        probability=float(word.probability),
+                    )
+                    for word in segment.words or ()
+                )
+                start, end = start_s + float(segment.start), min(start_s + float(segment.end), sound.duration_s)
+                yield Segment(text=text, start_s=round(start, 3), end_s=round(end, 3), words=words), language
+
+    def _transcribe(self, samples: Any, request: Transcribe, language: str | None) -> Any:
+        model = self.weights()
+        prompt = request.prompt.strip() if request.prompt else None
+        if prompt:
+            most = model.max_length // 2 - 1
+            tokens = len(model.hf_tokenizer.encode(" " + prompt, add_special_tokens=False).ids)
+            if tokens > most:
+                raise RequestError(f"prompt has {tokens} tokens, at most {most} fit: shorten it.", field="prompt")
+        return model.transcribe(samples, language=language, initial_prompt=prompt, word_timestamps=request.words)
