@@ -204,7 +204,7 @@ def test_fill_does_not_reach_beyond_the_ends(unloaded: Fracast, series: Any) -> 
 
 
 def test_what_is_right_goes_on_to_the_weights(unloaded: Fracast) -> None:
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(WeightsError, match="no whole safetensors file"):
         ask(unloaded, ELEC)
 
 
@@ -239,12 +239,6 @@ def test_what_the_model_has_no_room_for_is_told(model: Model) -> None:
 
 def test_a_season_that_is_given_is_told_to_be_of_no_use(model: Model) -> None:
     assert "season=12 was not used" in ask(model, ELEC, 2, season=12).notes[0]
-
-
-def test_weights_that_are_none_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "model.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0not json at all!")
-    with pytest.raises(WeightsError, match="is no safetensors file"):
-        ask(Fracast(tmp_path, name="local/fracast"), ELEC)
 
 
 def test_the_catalogue_knows_it() -> None:

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 
 COMMANDS = (
-    *("chat", "serve", "pull", "models", "providers", "choose", "embed"),
+    *("chat", "serve", "pull", "models", "providers", "choose", "embed", "forecast"),
     *("usage", "audit", "keys", "config", "version"),
 )
 

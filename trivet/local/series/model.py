@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncGenerator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from trivet.errors import UnsupportedError, WeightsError
+from trivet.errors import UnsupportedError
+from trivet.local import safetensors
 from trivet.local.loaded import Loaded, needed
 from trivet.local.series.values import usable
 from trivet.types import Done, Event, Forecast, ForecastResponse, Request
@@ -58,24 +58,8 @@ class Fracast(Loaded[Mapping[str, Any]]):
         return usable(request.series, request.fill)
 
     def load(self) -> Mapping[str, Floats]:
-        """The tensors by name, from a safetensors file: a header of JSON after its length in 8 bytes, then the numbers
-        (https://huggingface.co/docs/safetensors)."""
         np = needed("numpy", self.extra)
-        data = (self.path / "model.safetensors").read_bytes()
-        try:
-            start = 8 + int.from_bytes(data[:8], "little")
-            header = json.loads(data[8:start])
-            header.pop("__metadata__", None)
-            return {
-                name: np.frombuffer(
-                    data[start + told["data_offsets"][0] : start + told["data_offsets"][1]], "<f4"
-                ).reshape(told["shape"])
-                for name, told in header.items()
-            }
-        except (ValueError, KeyError, TypeError) as error:
-            raise WeightsError(
-                f"{self.path / 'model.safetensors'} is no safetensors file of Fracast's: {error}"
-            ) from None
+        return {name: np.array(tensor) for name, tensor in safetensors.read(self.path / "model.safetensors").items()}
 
     def _respond(self, request: Forecast) -> ForecastResponse:
         values = self._values(request)

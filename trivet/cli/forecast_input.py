@@ -1,0 +1,164 @@
+"""What `trivet forecast` reads: a column of a table, or plain numbers."""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from trivet.cli import forecast_times, stdin
+from trivet.cli.forecast_times import Times
+from trivet.errors import RequestError
+
+__all__ = ["Series", "read"]
+
+_MISSING = {"", "na", "n/a", "nan", "null", "none", "?", "-", "."}
+_TIME_NAMES = {"", "date", "time", "datetime", "timestamp", "year", "month", "week", "day", "hour", "ds", "t"}
+
+
+class Series(NamedTuple):
+    """`name` is its column's, empty for plain numbers; `times` are None where the table has none."""
+
+    values: list[float | None]
+    name: str = ""
+    times: Times | None = None
+
+
+class _Table(NamedTuple):
+    """`lines` are the rows' numbers in the file."""
+
+    columns: list[str]
+    rows: list[list[str]]
+    lines: list[int]
+
+    def cells(self, column: str) -> list[str]:
+        place = self.columns.index(column)
+        return [row[place].strip() if place < len(row) else "" for row in self.rows]
+
+
+def read(path: str, column: str | None, time: str | None) -> Series:
+    """The series in a CSV file, or on standard input where `path` is `-`. Raises `RequestError`, with the line."""
+    text = stdin.text() if path == "-" else _text(Path(path).expanduser())
+    where = "standard input" if path == "-" else path
+    if not text.strip():
+        raise RequestError(f"There is nothing in {where}: give a CSV file, or numbers.")
+    table = _table(text)
+    if len(table.columns) == 1 and column is None and _number_or_missing(table.columns[0]):
+        return Series(_plain(text))
+    if len(table.rows) == 0 and column is None:
+        return Series(_plain(text))  # one line of numbers
+    if all(_number_or_missing(name) for name in table.columns):
+        table = _Table([str(n + 1) for n in range(len(table.columns))], [table.columns, *table.rows], [1, *table.lines])
+    time = _named(table, time, "--time", where) if time is not None else _time(table, column)
+    name = _named(table, column, "--column", where) if column is not None else _only(table, time, where)
+    if time == name:
+        raise RequestError(f"Column {name!r} cannot be both times and values: --column names the values.")
+    return Series(
+        [_value(cell, line, name) for cell, line in zip(table.cells(name), table.lines, strict=True)],
+        name,
+        _times(table, time) if time is not None else None,
+    )
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise RequestError(f"{path} is not UTF-8 text: byte {error.start} is wrong.") from None
+
+
+def _table(text: str) -> _Table:
+    header = text.split("\n", 1)[0]
+    delimiter = max(",;\t|", key=header.count)
+    reader = csv.reader(text.splitlines(), delimiter=delimiter, skipinitialspace=True)
+    columns = [name.strip() for name in next(reader)]
+    rows, lines = [], []
+    for row in reader:
+        if row or len(columns) == 1:  # an empty line of a single column is a value that is missing
+            rows.append(row)
+            lines.append(reader.line_num)
+        if len(row) > len(columns):
+            raise RequestError(f"Line {reader.line_num} has {len(row)} cells, and the table {len(columns)} columns.")
+    return _Table(columns, rows, lines)
+
+
+def _plain(text: str) -> list[float | None]:
+    """Numbers with commas, blanks or line ends between them. An empty line between others is a missing one."""
+    cells: list[tuple[str, int]] = []
+    for number, line in enumerate(text.strip("\n").split("\n"), 1):
+        cells += [(cell, number) for cell in re.split(r"[,;]\s*|\s+", line.strip())]
+    return [_value(cell, line, "") for cell, line in cells]
+
+
+def _number_or_missing(cell: str) -> bool:
+    return cell.lower() in _MISSING - {""} or _float(cell) is not None
+
+
+def _float(cell: str) -> float | None:
+    try:
+        return float(cell)
+    except ValueError:
+        return None
+
+
+def _value(cell: str, line: int, name: str) -> float | None:
+    if cell.lower() in _MISSING:
+        return None
+    value = _float(cell)
+    if value is None:
+        where = f" in column {name!r}" if name else ""
+        raise RequestError(f"Line {line}: {cell!r}{where} is no number; one that is missing is left empty.")
+    return None if math.isnan(value) else value
+
+
+def _named(table: _Table, name: str, option: str, where: str) -> str:
+    if name in table.columns:
+        return name
+    from trivet.config import nearest
+
+    meant = nearest(name, table.columns)
+    hint = f"Did you mean {meant!r}?" if meant else f"It has {', '.join(map(repr, table.columns))}."
+    raise RequestError(f"{option} {name!r}: {where} has no such column. {hint}")
+
+
+def _time(table: _Table, values: str | None) -> str | None:
+    """The first column of times. One of numbers is one if its name says so."""
+    for column in table.columns:
+        cells = table.cells(column)
+        if column == values or not cells:
+            continue
+        ways = forecast_times.parsed(cells)
+        named_so = column.lower() in _TIME_NAMES
+        if ways and (named_so or not isinstance(ways[0][0][0], float)):
+            return column
+        if named_so and _usable(cells) < len(cells):  # neither times nor numbers: told in `_times`
+            return column
+    return None
+
+
+def _usable(cells: Sequence[str]) -> int:
+    return sum(cell.lower() in _MISSING or _float(cell) is not None for cell in cells)
+
+
+def _only(table: _Table, time: str | None, where: str) -> str:
+    """The one column that can be meant."""
+    others = [column for column in table.columns if column != time]
+    numbers = [column for column in others if _usable(table.cells(column)) == len(table.rows)]
+    if len(others) == 1:
+        return others[0]
+    if len(numbers) == 1:
+        return numbers[0]
+    raise RequestError(f"{where} has the columns {', '.join(map(repr, others))}: name one with --column.")
+
+
+def _times(table: _Table, name: str) -> Times:
+    cells = table.cells(name)
+    ways = forecast_times.parsed(cells)
+    if ways is None:
+        odd = next((n for n, cell in enumerate(cells) if forecast_times.parsed([cell]) is None), None)
+        where = f"Line {table.lines[odd]}: {cells[odd]!r}" if odd is not None else "What is"
+        raise RequestError(f"{where} in column {name!r} is no time as the others are: write them as 2026-11-29 12:00.")
+    return forecast_times.regular(ways, table.lines, name)
