@@ -64,8 +64,13 @@ class Error(msgspec.Struct):
     error: ErrorDetails
 
 
+class Slots(msgspec.Struct):
+    busy: int
+    total: int
+
+
 class Health(msgspec.Struct):
-    """What is after `ready` is for those who may ask."""
+    """What is after `ready` is for those who may ask. `counting` is `well`, or what is wrong with each file."""
 
     status: str
     live: bool
@@ -74,6 +79,8 @@ class Health(msgspec.Struct):
     in_flight: int = 0
     version: str = ""
     models: list[str] = []
+    slots: dict[str, Slots] = {}
+    counting: str | dict[str, str] = "well"
 
 
 class Reloaded(msgspec.Struct):

@@ -20,7 +20,8 @@ __all__ = ["Form", "FormFront", "Part", "read"]
 MOST_PARTS = 100  # no protocol's form comes near
 LONGEST_HEAD = 8192  # bytes of one part's headers
 _BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]")  # RFC 2046, section 5.1.1
-_PARAMETER = re.compile(r';\s*([\w!#$%&*+.^`|~-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))\s*')
+_PARAMETER = re.compile(r';\s*([\w!#$%&*+.^`|~-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*+)"|([^\s;"]+))\s*')
+_QUOTED = re.compile(r'\\(["\\])')
 _AS_THEY_ARE = ("", "7bit", "8bit", "binary")
 
 
@@ -93,7 +94,7 @@ def _parts(body: bytes, dashes: bytes) -> Iterator[Part]:
     if not body.startswith(dashes):
         raise RequestError("the form does not begin with the boundary that its content-type names")
     delimiter, at = b"\r\n" + dashes, len(dashes)
-    for _ in range(MOST_PARTS):
+    for _ in range(MOST_PARTS + 1):  # the last of which is the end
         if body[at : at + 2] == b"--":
             if body[at + 2 :] not in (b"", b"\r\n"):
                 raise RequestError("the form goes on after its last boundary")
@@ -133,8 +134,8 @@ def _parameters(value: str) -> tuple[str | None, dict[str, str]]:
     """`form-data; name="a"` in its two pieces. Browsers write a quote in a name as %22; older clients put a backslash
     before it."""
     kind = value.partition(";")[0]
-    found = {
-        m[1].lower(): m[3] if m[2] is None else re.sub(r'\\(["\\])', r"\1", m[2]).replace("%22", '"')
-        for m in _PARAMETER.finditer(value, len(kind))
-    }
+    found, at = {}, len(kind)
+    while m := _PARAMETER.match(value, at):  # one after the other: what is none ends them, and is not searched through
+        found[m[1].lower()] = m[3] if m[2] is None else _QUOTED.sub(r"\1", m[2]).replace("%22", '"')
+        at = m.end()
     return kind.strip().lower() or None, found

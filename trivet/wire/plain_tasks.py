@@ -114,7 +114,7 @@ def _image(told: Fields) -> Image:
     data, said = read_data_url(text, path) if is_data_url(text) else (read_base64(text, path), None)
     if left := told.rest():
         name = next(iter(left))
-        raise RequestError(f"{told.path} has no field {name!r}: it has data and media_type", field=told.at(name))
+        raise RequestError(f"{told.at(name)} is no field: {told.path} has data and media_type", field=told.at(name))
     if not data:
         raise RequestError(f"{path} is empty", field=path)
     return Image(data=data, media_type=kind or said)

@@ -46,6 +46,9 @@ _NAMES: Mapping[str, Mapping[str, str]] = {
         "tool_choice.parallel": "parallel_tool_calls",
         "messages": "input",
     },
+    "openai-transcriptions": {"audio": "file", "words": "timestamp_granularities"},
+    "openai-speech": {"text": "input", "format": "response_format"},
+    "cohere-rerank": {"top": "top_n"},
     "anthropic": {
         "stop": "stop_sequences",
         "budget_tokens": "thinking.budget_tokens",

@@ -18,6 +18,7 @@ from trivet.types import (
     Response,
     Segment,
     SegmentDelta,
+    Source,
     TextDelta,
     Transcribe,
     TranscribeResponse,
@@ -40,13 +41,15 @@ _TYPES = {
 }
 _GRANULARITIES = ("segment", "word")
 _STREAMED = ("json", "text")  # the events have no times
+_DEFAULTS = (("temperature", "0"), ("temperature", "0.0"))
 _Json = dict[str, Any]
 
 
 def parse(parts: Sequence[Part]) -> Incoming:
-    """A form's fields as a `Transcribe`. Raises `RequestError` with the name of the field at fault. It keeps no source:
-    what the client wrote is no JSON."""
+    """A form's fields as a `Transcribe`, whose source has those that are text, as JSON. Raises `RequestError` with the
+    name of the field at fault."""
     form = _Form(parts)
+    source = Source(protocol=PROTOCOL, body=msgspec.json.encode(form.texts()))
     kind = form.one("response_format") or "json"
     if kind not in _TYPES:
         raise UnsupportedError(f"response_format is {kind!r}: trivet has {', '.join(_TYPES)}", field="response_format")
@@ -72,6 +75,7 @@ def parse(parts: Sequence[Part]) -> Incoming:
         language=form.one("language"),
         prompt=form.one("prompt"),
         words="word" in told,
+        source=source,
         extra=form.rest(),  # last: what nothing above has taken
     )
     granularities = told or ["segment"]
@@ -107,14 +111,17 @@ class _Form:
     def several(self, name: str) -> list[str]:
         return [part.text for part in self.left.pop(name, [])]
 
+    def texts(self) -> _Json:
+        """All that is left and no file, as JSON has it."""
+        told = {name: [p.text for p in parts if p.filename is None] for name, parts in self.left.items()}
+        return {name: values[0] if len(values) == 1 else values for name, values in told.items() if values}
+
     def rest(self) -> _Json:
-        """The temperature is in it as well: 0 is how a model transcribes that is told nothing."""
-        told = {name: [part.text for part in parts] for name, parts in self.left.items()}
-        return {
-            name: values[0] if len(values) == 1 else values
-            for name, values in told.items()
-            if (name, values) not in (("temperature", ["0"]), ("temperature", ["0.0"]))
-        }
+        """What nobody has taken. A temperature of 0 is how a model transcribes that is told nothing."""
+        for name, parts in self.left.items():
+            if any(part.filename is not None for part in parts):
+                raise RequestError(f"{name} is a file, and there is no such file: send the sound as file", field=name)
+        return {n: value for n, value in self.texts().items() if (n, value) not in _DEFAULTS}
 
 
 def _audio(form: _Form) -> Audio:
