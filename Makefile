@@ -5,13 +5,16 @@ BIN := $(VENV)/bin
 PEERS := .venv-peers
 ARGS ?=
 
-.PHONY: serve test check fuzz lint types bench bench-peers soak pull lock clean help
+.PHONY: serve demo test check fuzz lint types bench bench-peers soak pull lock clean help
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/'
 
 serve: $(VENV)/core weights   ## start the server on embedded models; ARGS="--port 9000" passes arguments on
 	@exec $(BIN)/trivet serve $(ARGS)
+
+demo: $(VENV)/dev              ## every task with embedded weights, in one table; ARGS=--accept-license for speech too
+	@$(BIN)/trivet demo $(ARGS)
 
 test: $(VENV)/dev weights     ## the tests
 	$(BIN)/python -m pytest $(ARGS)

@@ -135,9 +135,11 @@ def test_embed_without_texts_is_wrong_usage(capsys: Printed) -> None:
     assert "there is no text" in capsys.readouterr().err
 
 
-def test_embed_without_a_model_says_to_name_one(capsys: Printed) -> None:
-    assert main(["embed", "a"]) == 1
-    assert "Name one" in capsys.readouterr().err
+def test_embed_without_a_model_asks_the_catalogues(capsys: Printed, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr("tests.local_stub.LocalStub.model", lambda self, name: asked.append(name) or trivet.Fake())
+    assert main(["embed", "a"]) == 0
+    assert asked == ["minilm"]
 
 
 # --- config check, version ---------------------------------------------------------------------------------

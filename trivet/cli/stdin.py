@@ -12,11 +12,19 @@ def is_terminal() -> bool:
 
 def text() -> str:
     """All of it, without blank lines around; empty where nothing is piped. Raises RequestError unless it is UTF-8."""
-    if sys.stdin is None or is_terminal():
-        return ""
+    return whole().strip("\n")
+
+
+def whole() -> str:
+    """The same with the blank lines."""
     from trivet.errors import RequestError
 
     try:
-        return sys.stdin.buffer.read().decode("utf-8-sig").replace("\r\n", "\n").strip("\n")
+        return data().decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         raise RequestError(f"Standard input is not UTF-8 text: byte {error.start} is wrong.") from None
+
+
+def data() -> bytes:
+    """All of it as bytes; empty where nothing is piped."""
+    return b"" if sys.stdin is None or is_terminal() else sys.stdin.buffer.read()

@@ -1,0 +1,255 @@
+"""The commands over pictures, sound, texts and proteins: what goes in, what is printed. The model is a fake at the
+provider's edge, which answers every task always alike; `demo` runs on the real weights."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import trivet
+from tests.local_stub import WHERE
+from tests.test_attach import PNG
+from tests.test_cli import pipe
+from trivet import Fake, registry
+from trivet.cli import main
+
+Printed = pytest.CaptureFixture[str]
+FAKE = Fake()
+WAV = b"RIFF\x24\0\0\0WAVEfmt "
+SEGMENTS = ["Hello.", " World."]
+
+
+@pytest.fixture(autouse=True)
+def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """A folder with files in it, the fake as every model of `local`, nothing on standard input."""
+    monkeypatch.setitem(registry.PROVIDERS, "local", WHERE)
+    monkeypatch.setattr("tests.local_stub.LocalStub.model", lambda self, name: FAKE)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photo.png").write_bytes(PNG)
+    (tmp_path / "talk.wav").write_bytes(WAV)
+    (tmp_path / "two.fasta").write_text(">a first\nEVQL\nVE\n>b\nDIQ*\n")
+    FAKE.requests.clear()
+    FAKE.script = "Hello"
+    pipe(monkeypatch, b"")
+    trivet.close()
+    yield
+    trivet.close()
+
+
+def asked() -> trivet.Request:
+    (request,) = FAKE.requests
+    return request
+
+
+def run(*args: str) -> None:
+    assert main([*args, "-m", "local/fake"]) == 0
+
+
+# --- embed -------------------------------------------------------------------------------------------------
+
+
+def test_embed_takes_paths_of_images(capsys: Printed, monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors = trivet.EmbedResponse(model="fake", vectors=((1.0, 2.0),))
+    monkeypatch.setattr(FAKE, "script", lambda request: vectors)
+    run("embed", "--images", "photo.png")
+    assert asked().images == (trivet.Image(data=PNG, media_type="image/png"),)  # type: ignore[attr-defined]
+    assert json.loads(capsys.readouterr().out) == {"image": "photo.png", "vector": [1.0, 2.0]}
+
+
+@pytest.mark.parametrize("how", ["path", "text", "letters"])
+def test_embed_takes_proteins_from_fasta_and_names_them(
+    how: str, capsys: Printed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vectors = trivet.EmbedResponse(model="fake", vectors=((1.0,), (2.0,)))
+    monkeypatch.setattr(FAKE, "script", lambda request: vectors)
+    if how == "text":
+        pipe(monkeypatch, Path("two.fasta").read_bytes())
+    run("embed", "--proteins", *{"path": ["two.fasta"], "text": [], "letters": ["EVQLVE", "diq"]}[how])
+    assert asked().proteins == ("EVQLVE", "DIQ")  # type: ignore[attr-defined]
+    names = [json.loads(line)["protein"] for line in capsys.readouterr().out.splitlines()]
+    assert names == (["EVQLVE", "DIQ"] if how == "letters" else ["a", "b"])
+
+
+# --- rerank ------------------------------------------------------------------------------------------------
+
+
+def test_rerank_prints_the_best_first_with_its_score(capsys: Printed) -> None:
+    run("rerank", "which?", "a", "b c", "d", "--top", "2")
+    assert asked() == trivet.Rerank(
+        model="local/fake", query="which?", documents=("a", "b c", "d"), top=2, context=asked().context
+    )
+    assert capsys.readouterr().out == "1.0000\ta\n0.5000\tb c\n"
+
+
+def test_rerank_takes_the_lines_of_standard_input(capsys: Printed, monkeypatch: pytest.MonkeyPatch) -> None:
+    pipe(monkeypatch, b"one\n\ntwo\n")
+    run("rerank", "which?")
+    assert capsys.readouterr().out == "1.0000\tone\n0.5000\ttwo\n"
+
+
+def test_rerank_takes_texts_that_begin_with_a_dash(capsys: Printed) -> None:
+    assert main(["rerank", "-m", "local/fake", "which?", "--", "-a", "-b"]) == 0
+    assert capsys.readouterr().out == "1.0000\t-a\n0.5000\t-b\n"
+
+
+# --- pictures ----------------------------------------------------------------------------------------------
+
+
+def test_classify_prints_a_line_for_each_label(capsys: Printed) -> None:
+    run("classify", "photo.png")
+    assert capsys.readouterr().out == "0.5000\tcat\n0.5000\tdog\n"
+    assert asked().image.data == PNG  # type: ignore[attr-defined]
+
+
+def test_classify_chooses_among_labels(capsys: Printed) -> None:
+    run("classify", "photo.png", "--labels", "red fox, owl")
+    assert capsys.readouterr().out == "0.5000\tred fox\n0.5000\towl\n"
+
+
+@pytest.mark.parametrize("name", [["-"], []])
+def test_a_picture_can_be_piped(name: list[str], capsys: Printed, monkeypatch: pytest.MonkeyPatch) -> None:
+    pipe(monkeypatch, PNG)
+    run("read", *name)
+    assert capsys.readouterr().out == "Hello\n"
+    assert asked().image.data == PNG  # type: ignore[attr-defined]
+
+
+def test_read_json_has_the_lines(capsys: Printed) -> None:
+    run("read", "photo.png", "--json")
+    assert json.loads(capsys.readouterr().out)["lines"] == [{"text": "Hello"}]
+
+
+def test_a_picture_without_text_says_so_and_prints_nothing(capsys: Printed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FAKE, "script", lambda request: trivet.ReadResponse(model="fake", lines=()))
+    run("read", "photo.png")
+    out, err = capsys.readouterr()
+    assert (out, "no text in the image" in err) == ("", True)
+
+
+# --- speech ------------------------------------------------------------------------------------------------
+
+
+def test_transcribe_prints_a_line_for_each_segment(capsys: Printed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FAKE, "script", lambda request: SEGMENTS)
+    run("transcribe", "talk.wav", "--language", "en", "--prompt", "Names: Ada.")
+    assert capsys.readouterr().out == "Hello.\nWorld.\n"
+    request = asked()
+    assert isinstance(request, trivet.Transcribe)
+    assert (request.language, request.prompt, request.audio.data) == ("en", "Names: Ada.", WAV)
+
+
+def test_transcribe_writes_subtitles(capsys: Printed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FAKE, "script", lambda request: SEGMENTS)
+    run("transcribe", "talk.wav", "--srt")
+    assert capsys.readouterr().out.startswith("1\n00:00:00,000 --> 00:00:01,000\nHello.\n\n2\n")
+    run("transcribe", "talk.wav", "--vtt")
+    assert capsys.readouterr().out.startswith("WEBVTT\n\n00:00:00.000 --> 00:00:01.000\nHello.\n")
+
+
+def test_silence_says_so_and_prints_nothing(capsys: Printed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FAKE, "script", lambda request: trivet.TranscribeResponse(model="fake", text=""))
+    run("transcribe", "talk.wav")
+    out, err = capsys.readouterr()
+    assert (out, "nothing is said" in err) == ("", True)
+
+
+def test_speak_writes_a_file_in_the_format_of_its_name(capsys: Printed) -> None:
+    run("speak", "Good", "morning", "-o", "x.flac", "--speed", "1.5")
+    assert Path("x.flac").read_bytes() == b"Hello"
+    request = asked()
+    assert isinstance(request, trivet.Speak)
+    assert (request.text, request.format, request.speed) == ("Good morning", "flac", 1.5)
+
+
+def test_speak_pipes_bytes_and_takes_text_from_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    pipe(monkeypatch, b"Good morning\n")
+    out = io.TextIOWrapper(io.BytesIO())
+    monkeypatch.setattr(sys, "stdout", out)
+    run("speak")
+    assert out.buffer.getvalue() == b"Hello"  # type: ignore[attr-defined]
+    assert asked().text == "Good morning"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["speak", "a", "-o", "x.xyz"], "say which --format"),
+        (["speak", "a", "-o", "x.mp3", "--format", "wav"], "leave one of them out"),
+        (["speak"], "there is no text"),
+        (["read"], "there is no image"),
+        (["transcribe"], "there is no recording"),
+        (["transcribe", "talk.wav", "--json", "--srt"], "choose one"),
+        (["classify", "photo.png", "--labels", ","], "has no label"),
+        (["rerank", "q"], "there is no text to sort"),
+        (["embed", "--proteins"], "there is no protein"),
+        (["mask"], "there is no sequence"),
+        (["complete"], "there is no text"),
+        (["demo", "--only", "caht"], "did you mean chat?"),
+    ],
+)
+def test_what_cannot_be_done_is_wrong_usage_and_says_why(args: list[str], said: str, capsys: Printed) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(args)
+    assert said in capsys.readouterr().err
+    assert FAKE.requests == []
+
+
+def test_speak_refuses_to_write_to_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: Printed) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    with pytest.raises(SystemExit, match="2"):
+        main(["speak", "a"])
+    assert "not for a terminal" in capsys.readouterr().err
+
+
+# --- the rest ----------------------------------------------------------------------------------------------
+
+
+def test_complete_goes_on_from_a_text_as_it_is(capsys: Printed, monkeypatch: pytest.MonkeyPatch) -> None:
+    pipe(monkeypatch, b"def f():\n    ")
+    run("complete", "--suffix", "\n", "--max-tokens", "3")
+    assert capsys.readouterr().out == "Hello\n"
+    request = asked()
+    assert isinstance(request, trivet.Complete)
+    assert (request.prompt, request.suffix, request.sampling.max_tokens) == ("def f():\n    ", "\n", 3)
+
+
+def test_mask_prints_the_sequence_and_a_line_for_each_place(capsys: Printed) -> None:
+    run("mask", "EVQ_V_")
+    assert capsys.readouterr().out == "EVQAVA\n4\tA 100.0%\n6\tA 100.0%\n"
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["embed", "a"],
+        ["rerank", "q", "a"],
+        ["classify", "photo.png"],
+        ["read", "photo.png"],
+        ["transcribe", "talk.wav"],
+        ["speak", "a"],
+        ["complete", "a"],
+        ["mask", "EV_"],
+    ],
+    ids=lambda args: args[0],
+)
+def test_json_is_the_whole_response(args: list[str], capsys: Printed) -> None:
+    run(*args, "--json")
+    response = json.loads(capsys.readouterr().out)
+    assert (response["task"], response["model"]) == (args[0], "fake")
+
+
+@pytest.mark.parametrize("command", ["classify", "read", "transcribe"])
+def test_a_file_that_is_not_there_or_not_of_the_kind_is_one_line(command: str, capsys: Printed) -> None:
+    assert main([command, "none.png"]) == 1
+    assert capsys.readouterr().err == f"trivet: There is no file 'none.png' in {Path.cwd()}: check the path\n"
+    assert main([command, "two.fasta"]) == 1
+    assert "is text/plain, which is no" in capsys.readouterr().err
+    assert FAKE.requests == []
+
+
+# --- demo --------------------------------------------------------------------------------------------------
