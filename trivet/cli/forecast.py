@@ -24,7 +24,9 @@ def add(subparsers: Any) -> None:
     )
     parser.add_argument("file", metavar="FILE", nargs="?", default="-", help="a CSV file; - is standard input")
     parser.add_argument("--column", metavar="NAME", help="the values (default: the only column that can be meant)")
-    parser.add_argument("--time", metavar="NAME", help="the times (default: the first column that has some)")
+    parser.add_argument(
+        "--time", metavar="NAME", help="the times (default: the first column that has some); none for none"
+    )
     parser.add_argument("--horizon", type=int, default=12, metavar="N", help="steps ahead (default: 12)")
     parser.add_argument(
         "--quantiles",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 import re
 from collections.abc import Sequence
@@ -16,7 +17,8 @@ from trivet.errors import RequestError
 __all__ = ["Series", "read"]
 
 _MISSING = {"", "na", "n/a", "nan", "null", "none", "?", "-", "."}
-_TIME_NAMES = {"", "date", "time", "datetime", "timestamp", "year", "month", "week", "day", "hour", "ds", "t"}
+_TIME_NAMES = {"date", "time", "datetime", "timestamp"}  # what is there must be times
+_COUNTED = {"", "year", "ds", "t", "step", "index"}  # numbers there are times
 
 
 class Series(NamedTuple):
@@ -45,21 +47,26 @@ def read(path: str, column: str | None, time: str | None) -> Series:
     where = "standard input" if path == "-" else path
     if not text.strip():
         raise RequestError(f"There is nothing in {where}: give a CSV file, or numbers.")
-    table = _table(text)
-    if len(table.columns) == 1 and column is None and _number_or_missing(table.columns[0]):
+    if column is None and _is_plain(text.strip()):
         return Series(_plain(text))
-    if len(table.rows) == 0 and column is None:
-        return Series(_plain(text))  # one line of numbers
+    table = _table(text)
+    if not table.rows:
+        raise RequestError(f"{where} has the columns {', '.join(map(repr, table.columns))}, and no rows.")
     if all(_number_or_missing(name) for name in table.columns):
         table = _Table([str(n + 1) for n in range(len(table.columns))], [table.columns, *table.rows], [1, *table.lines])
-    time = _named(table, time, "--time", where) if time is not None else _time(table, column)
+    if time is None:
+        time = _time(table, column)
+    elif time == "none" and time not in table.columns:
+        time = None
+    else:
+        time = _named(table, time, "--time", where)
     name = _named(table, column, "--column", where) if column is not None else _only(table, time, where)
     if time == name:
         raise RequestError(f"Column {name!r} cannot be both times and values: --column names the values.")
     return Series(
         [_value(cell, line, name) for cell, line in zip(table.cells(name), table.lines, strict=True)],
         name,
-        _times(table, time) if time is not None else None,
+        _times(table, time) if time is not None and len(table.rows) > 1 else None,
     )
 
 
@@ -73,7 +80,7 @@ def _text(path: Path) -> str:
 def _table(text: str) -> _Table:
     header = text.split("\n", 1)[0]
     delimiter = max(",;\t|", key=header.count)
-    reader = csv.reader(text.splitlines(), delimiter=delimiter, skipinitialspace=True)
+    reader = csv.reader(io.StringIO(text), delimiter=delimiter, skipinitialspace=True)
     columns = [name.strip() for name in next(reader)]
     rows, lines = [], []
     for row in reader:
@@ -83,6 +90,12 @@ def _table(text: str) -> _Table:
         if len(row) > len(columns):
             raise RequestError(f"Line {reader.line_num} has {len(row)} cells, and the table {len(columns)} columns.")
     return _Table(columns, rows, lines)
+
+
+def _is_plain(text: str) -> bool:
+    """Whether these are numbers without a table: all in one line, or one in each."""
+    first, *more = re.split(r"[,;]\s*|[ \t]+", text.split("\n", 1)[0].strip())
+    return _number_or_missing(first) and ("\n" not in text if more else True) and all(map(_number_or_missing, more))
 
 
 def _plain(text: str) -> list[float | None]:
@@ -131,10 +144,8 @@ def _time(table: _Table, values: str | None) -> str | None:
         if column == values or not cells:
             continue
         ways = forecast_times.parsed(cells)
-        named_so = column.lower() in _TIME_NAMES
-        if ways and (named_so or not isinstance(ways[0][0][0], float)):
-            return column
-        if named_so and _usable(cells) < len(cells):  # neither times nor numbers: told in `_times`
+        numbers = ways is not None and isinstance(ways[0][0][0], float)
+        if column.lower() in _TIME_NAMES or (ways and (not numbers or column.lower() in _COUNTED)):
             return column
     return None
 

@@ -194,7 +194,7 @@ def ticks(low: float, high: float, most: int) -> tuple[list[float], list[str]]:
         return values, [f"{value:.6g}" for value in values]
     digits = max(0, -math.floor(math.log10(step / size) + 1e-9))
     digits += abs(step / size * 10**digits - round(step / size * 10**digits)) > 1e-6  # 2.5, 0.25, …
-    return values, [f"{value / size + 0.0:,.{digits}f}{unit}" for value in values]
+    return values, [f"{value / size + 0.0:,.{digits}f}{unit}" if value or not unit else "0" for value in values]
 
 
 def time_ticks(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from trivet.cli.forecast_plot import Shown, shown, ticks
@@ -77,7 +78,9 @@ def _x(canvas: _Canvas, what: Shown, place: float) -> int:
     return round((canvas.width - 1) * place / (what.places - 1))
 
 
-def _path(canvas: _Canvas, what: Shown, points, style: str, y) -> None:  # type: ignore[no-untyped-def]
+def _path(
+    canvas: _Canvas, what: Shown, points: Iterable[tuple[int, float | None]], style: str, y: Callable[[float], int]
+) -> None:
     """Straight from point to point; a gap where a value is None."""
     before = None
     for place, value in points:
@@ -95,7 +98,7 @@ def _path(canvas: _Canvas, what: Shown, points, style: str, y) -> None:  # type:
         before = here
 
 
-def _band(canvas: _Canvas, what: Shown, y) -> None:  # type: ignore[no-untyped-def]
+def _band(canvas: _Canvas, what: Shown, y: Callable[[float], int]) -> None:
     """Sparse dots in the widest band."""
     if not what.bands:
         return
@@ -124,7 +127,7 @@ def _below(canvas: _Canvas, what: Shown) -> str:
 
 
 def _legend(what: Shown) -> list[Piece]:
-    pieces: list[Piece] = [("⠒⠒", PAST), (" history   ", ""), ("⠒⠒", AHEAD), (" forecast (median)   ", "")]
+    pieces: list[Piece] = [("⠒⠒", PAST), (" history  ", ""), ("⠒⠒", AHEAD), (" median ahead  ", "")]
     if what.bands:
         low, high, _, _ = what.bands[0]
         pieces += [("⢕⢕", BAND), (f" quantiles {low} to {high}", "")]

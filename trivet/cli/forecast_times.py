@@ -6,7 +6,7 @@ import calendar
 import re
 from collections import Counter
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -63,7 +63,9 @@ class Times(NamedTuple):
         if self.shape and "%d" not in self.shape:
             return f"{stamp:%Y-%m}"
         at_midnight = all(isinstance(each, datetime) and each.time() == datetime.min.time() for each in self.stamps)
-        return stamp.date().isoformat() if at_midnight and stamp.tzinfo is None else stamp.isoformat(sep=" ")
+        if at_midnight and stamp.tzinfo is None:
+            return stamp.date().isoformat()
+        return stamp.isoformat(sep=" ", timespec="auto" if stamp.second or stamp.microsecond else "minutes")
 
 
 def parsed(cells: Sequence[str]) -> list[tuple[list[Stamp], str]] | None:
@@ -93,7 +95,7 @@ def _one(cell: str, shape: str) -> Stamp:
 
 def regular(ways: Sequence[tuple[list[Stamp], str]], lines: Sequence[int], name: str) -> Times:
     """The times at their equal steps. Raises `RequestError`, which names the first line that breaks them; `lines` are
-    those of the file. Of several ways to read the times the one is taken in which they are at equal steps."""
+    those of the file, at least two. Of several ways to read the times it is the one that has them at equal steps."""
     found: list[Times] = []
     problem = None
     for stamps, shape in ways:
@@ -112,43 +114,46 @@ def regular(ways: Sequence[tuple[list[Stamp], str]], lines: Sequence[int], name:
 def _regular(stamps: list[Stamp], shape: str, lines: Sequence[int], name: str) -> Times:
     if len({(type(stamp), getattr(stamp, "tzinfo", None) is None) for stamp in stamps}) > 1:
         raise RequestError(f"Column {name!r} has times of several kinds: give all of them, or none, a time zone.")
-    if len(stamps) < 2:
-        return Times(stamps, None, shape=shape)
-    dates = [stamp for stamp in stamps if isinstance(stamp, datetime)]
-    wall = [stamp.replace(tzinfo=None) for stamp in dates]
-    if months := _months(wall):
-        return Times(stamps, None, months=months, shape=shape)
-    if _working_days(wall):
-        return Times(stamps, timedelta(days=1), working=True, shape=shape)
+    wall = [stamp.replace(tzinfo=None) for stamp in stamps if isinstance(stamp, datetime)]
+    times, steps = _stepping(stamps, wall, shape)
+    expected: Any = times.months or times.step
+    for place, step in enumerate(steps):
+        same = abs(step - expected) <= 1e-6 * abs(expected) if isinstance(step, float) else step == expected
+        if not same or step <= type(step)(0):
+            raise _irregular(times, place, lines, name)
+    return times
+
+
+def _stepping(stamps: list[Stamp], wall: list[datetime], shape: str) -> tuple[Times, list[Any]]:
+    """The times with the step that most of them are apart, and what each is apart from the one before; `wall` are the
+    same without time zones. After a Friday, working days have their weekend taken off."""
+    if (months := _months(wall)) and (usual := _most(months)) > 0:
+        return Times(stamps, None, months=usual, shape=shape), months
     steps: list[Any] = [after - before for before, after in pairwise(stamps)]  # type: ignore[operator]
     by_clock: list[Any] = [after - before for before, after in pairwise(wall)]
     if by_clock and len(set(by_clock)) == 1:  # a day in which the clock is put forward is a day
         steps = by_clock
-    usual = Counter(round(step, 9) if isinstance(step, float) else step for step in steps).most_common(1)[0][0]
-    for place, step in enumerate(steps):
-        same = abs(step - usual) <= 1e-6 * abs(usual) if isinstance(step, float) else step == usual
-        if not same or step <= type(step)(0):
-            raise _irregular(Times(stamps, usual, shape=shape), place, lines, name)
-    return Times(stamps, usual, shape=shape)
+    weekend, day = timedelta(days=2), timedelta(days=1)
+    if wall and not {stamp.weekday() for stamp in wall} & {5, 6} and _most(steps) == day and weekend + day in steps:
+        steps = [step - weekend if at.weekday() == 4 else step for at, step in zip(wall, steps, strict=False)]
+        return Times(stamps, day, working=True, shape=shape), steps
+    return Times(stamps, _most(steps), shape=shape), steps
 
 
-def _months(stamps: Sequence[datetime]) -> int:
-    """The months between all of them, where each stands at the same day and hour, or at its month's end; else 0."""
-    counted = [stamp.year * 12 + stamp.month for stamp in stamps]
-    steps = {after - before for before, after in pairwise(counted)}
-    if len(steps) != 1 or len({stamp.time() for stamp in stamps}) != 1:
-        return 0
+def _most(steps: Sequence[Any]) -> Any:
+    """The step that is there most often."""
+    return Counter(round(step, 9) if isinstance(step, float) else step for step in steps).most_common(1)[0][0]
+
+
+def _months(stamps: Sequence[datetime]) -> list[int]:
+    """The months between them, where each stands at the same day and hour, or at its month's end; else nothing."""
+    if not stamps or len({stamp.time() for stamp in stamps}) != 1:
+        return []
     most = max(stamp.day for stamp in stamps)
-    same = all(stamp.day == min(most, calendar.monthrange(stamp.year, stamp.month)[1]) for stamp in stamps)
-    return max(0, steps.pop()) if same else 0
-
-
-def _working_days(stamps: Sequence[datetime]) -> bool:
-    """From Monday to Friday, without a gap; not where a day of the week more is among them, or no weekend is."""
-    if not stamps or {stamp.weekday() for stamp in stamps} & {5, 6}:
-        return False
-    steps = [(before.weekday(), after - before) for before, after in pairwise(stamps)]
-    return (4, timedelta(days=3)) in steps and all(step == timedelta(days=3 if day == 4 else 1) for day, step in steps)
+    if any(stamp.day != min(most, calendar.monthrange(stamp.year, stamp.month)[1]) for stamp in stamps):
+        return []
+    counted = [stamp.year * 12 + stamp.month for stamp in stamps]
+    return [after - before for before, after in pairwise(counted)]
 
 
 def _irregular(times: Times, place: int, lines: Sequence[int], name: str) -> RequestError:
@@ -158,20 +163,22 @@ def _irregular(times: Times, place: int, lines: Sequence[int], name: str) -> Req
         return RequestError(f"{where} is there twice: keep one row for each time.")
     if after < before:  # type: ignore[operator]
         return RequestError(f"{where} is before {times.text(before)}, on line {lines[place]}: sort the rows by time.")
-    step = times.step if isinstance(times.step, float) else _said(times.step or timedelta(0), before)
     return RequestError(
-        f"{where} comes after {times.text(before)}, and steps are {step}: the times must be at equal steps. "
+        f"{where} comes after {times.text(before)}, and steps are {_said(times)}: the times must be at equal steps. "
         "A row that is missing can be put in with an empty value; --fill linear fills it."
     )
 
 
-def _said(step: timedelta, at: date | float) -> str:
-    """A step in words; what is 28 to 31 days, at the first of a month, is meant as one."""
-    if 28 <= step.days <= 31 and isinstance(at, date):
-        return "a month"
-    days, seconds = step.days, step.seconds
+def _said(times: Times) -> str:
+    """The step in words."""
+    if times.working:
+        return "working days"
+    if times.months:
+        return "years" if times.months == 12 else "months" if times.months == 1 else f"{times.months} months"
+    if isinstance(times.step, float):
+        return f"{times.step:g}"
+    seconds = (times.step or timedelta(0)).total_seconds()
     for size, word in ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")):
-        count = (days * 86_400 + seconds) / size
-        if count >= 1 and count == int(count):
-            return f"{int(count)} {word}{'s' if count != 1 else ''}"
-    return str(step)
+        if seconds >= size and seconds % size == 0:
+            return f"{seconds / size:g} {word}{'s' if seconds != size else ''}"
+    return str(times.step)
