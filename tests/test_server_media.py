@@ -125,7 +125,9 @@ def test_a_file_that_is_too_large_is_a_413() -> None:
     with serving({"m": Fake()}, max_body_mb=0.01) as served:
         files = {"file": ("a.wav", b"x" * 20_000)}
         answer = httpx2.post(f"{served.url}/v1/audio/transcriptions", data={"model": "m"}, files=files)
+        unread = httpx2.post(f"{served.url}/v1/audio/transcriptions", json={"model": "m" * 20_000})
     assert answer.status_code == 413
+    assert unread.status_code == 415  # which is seen before the body
 
 
 # --- a web page must not be able to send forms ---------------------------------------------------------------
