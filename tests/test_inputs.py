@@ -1,0 +1,360 @@
+"""What people have, as a request has it: files, arrays, PIL images, series of pandas, FASTA. Pillow, soundfile and
+pandas read back what is made of theirs."""
+
+from __future__ import annotations
+
+import io
+import math
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image as Pillow
+
+import trivet
+from tests.test_attach import HEADS, PNG
+from trivet import RequestError, inputs
+
+NAN = float("nan")
+RANDOM = np.random.default_rng(7)
+
+
+def opened(picture: trivet.Image) -> Pillow.Image:
+    assert picture.data is not None
+    return Pillow.open(io.BytesIO(picture.data))
+
+
+def heard(sound: trivet.Audio) -> tuple[Any, int]:
+    assert sound.data is not None
+    samples, rate = soundfile.read(io.BytesIO(sound.data), dtype="float64")
+    return samples, rate
+
+
+def days(n: int, freq: str = "D", start: str = "2024-01-01") -> pd.Series:
+    return pd.Series(np.arange(1.0, n + 1), index=pd.date_range(start, periods=n, freq=freq))
+
+
+# --- pictures ----------------------------------------------------------------------------------------------
+
+
+def test_a_picture_is_taken_by_path_bytes_or_as_a_part(tmp_path: Path) -> None:
+    (tmp_path / "x.png").write_bytes(PNG)
+    whole = trivet.Image(data=PNG, media_type="image/png")
+    for each in (tmp_path / "x.png", str(tmp_path / "x.png"), PNG, bytearray(PNG), memoryview(PNG), whole):
+        assert inputs.picture(each) == whole
+
+
+@pytest.mark.parametrize("kind", ["BMP", "TIFF", "JPEG", "GIF", "WEBP"])
+def test_every_kind_of_picture_that_pillow_writes_is_known(kind: str) -> None:
+    out = io.BytesIO()
+    Pillow.new("RGB", (3, 2), "red").save(out, kind)
+    assert inputs.picture(out.getvalue()).media_type == f"image/{kind.lower()}"
+
+
+@given(st.integers(1, 9), st.integers(1, 9), st.sampled_from([None, 1, 3, 4]))
+def test_an_array_is_the_same_pixels_as_a_picture(height: int, width: int, channels: int | None) -> None:
+    shape = (height, width) if channels is None else (height, width, channels)
+    array = RANDOM.integers(0, 256, shape, dtype=np.uint8)
+    back = np.asarray(opened(inputs.picture(array)))
+    assert np.array_equal(back, array[..., 0] if channels == 1 else array)
+
+
+def test_an_array_that_is_a_view_is_read_as_it_is_seen() -> None:
+    array = RANDOM.integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    for view in (array[::2, ::-1], array.transpose(1, 0, 2), np.asfortranarray(array)):
+        assert np.array_equal(np.asarray(opened(inputs.picture(view))), view)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "I;16"])
+def test_a_pil_image_of_every_mode_is_the_same_picture(mode: str) -> None:
+    image = Pillow.effect_mandelbrot((20, 10), (-2, -1, 1, 1), 50).convert("RGB")
+    image = image.convert("L").point(lambda v: v * 256, "I").convert("I;16") if mode == "I;16" else image.convert(mode)
+    back = opened(inputs.picture(image))
+    assert np.array_equal(np.asarray(back.convert("RGB")), np.asarray(image.convert("RGB")))
+
+
+def test_a_photograph_opened_by_pil_keeps_its_way_up() -> None:
+    exif = Pillow.Exif()
+    exif[0x0112] = 6  # Orientation: turned by a quarter
+    out = io.BytesIO()
+    Pillow.new("RGB", (4, 2)).save(out, "JPEG", exif=exif)
+    assert opened(inputs.picture(Pillow.open(io.BytesIO(out.getvalue())))).getexif()[0x0112] == 6
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (np.zeros((4, 4, 3)), r'uint8, 0 to 255: give \(a \* 255\).round\(\).astype\("uint8"\)'),
+        (np.zeros((4, 4, 3), np.int64), r'give a.astype\("uint8"\)'),
+        (np.zeros((3, 40, 40), np.uint8), r"3 x 40 x 40 of uint8.*transpose\(1, 2, 0\)"),
+        (np.zeros((4, 4, 5), np.uint8), "an image is height x width x 3"),
+        (np.zeros((0, 4, 3), np.uint8), "it is an empty image"),
+        (np.zeros((), np.uint8), "The array is one number"),
+        (Pillow.new("F", (2, 2)), "pixels of floats"),
+        (Pillow.new("RGB", (0, 2)), "0 x 2 pixels: it is empty"),
+        (b"", "is empty"),
+        (b"\0\1\2", "of an unknown kind"),
+        (HEADS["audio/flac"], "is audio/flac, which is no image"),
+        ("nowhere.png", "There is no file 'nowhere.png'"),
+    ],
+)
+def test_what_is_no_picture_says_what_it_was_and_what_is_wanted(given: Any, said: str) -> None:
+    with pytest.raises(RequestError, match=said):
+        inputs.picture(given)
+
+
+@pytest.mark.parametrize("given", [None, 3, {"a": 1}, [PNG]])
+def test_what_cannot_be_a_picture_is_a_type_error(given: Any) -> None:
+    with pytest.raises(TypeError, match="an image is a path, bytes, a PIL image or a numpy array"):
+        inputs.picture(given)
+
+
+def test_several_pictures_are_a_list_or_an_array_of_four_dimensions() -> None:
+    assert len(inputs.pictures([PNG, PNG])) == 2
+    assert len(inputs.pictures(np.zeros((5, 2, 2, 3), np.uint8))) == 5
+    assert len(inputs.pictures(PNG)) == 1
+    with pytest.raises(RequestError, match="the list is empty"):
+        inputs.pictures([])
+
+
+# --- sound -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["WAV", "FLAC", "OGG", "MP3"])
+def test_a_recording_is_passed_on_in_the_file_that_it_is_in(kind: str, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "x", np.zeros(16_000), 16_000, format=kind)
+    data = (tmp_path / "x").read_bytes()
+    for each in (tmp_path / "x", data):
+        sound = inputs.sound(each)
+        assert sound.data == data
+        assert sound.media_type == {"MP3": "audio/mpeg"}.get(kind, f"audio/{kind.lower()}")
+
+
+@pytest.mark.parametrize("kind", ["float16", "float32", "float64", "int16", "int32"])
+@pytest.mark.parametrize("channels", [0, 1, 2])
+def test_samples_are_the_same_as_sound(kind: str, channels: int) -> None:
+    samples = RANDOM.uniform(-1, 1, (500, channels) if channels else 500)
+    given = (samples * np.iinfo(kind).max if kind.startswith("int") else samples).astype(kind)
+    back, rate = heard(inputs.sound((given, 22_050)))
+    assert rate == 22_050
+    assert np.allclose(back, samples[:, 0] if channels == 1 else samples, atol=1e-3)
+
+
+def test_the_rate_may_come_first_as_scipy_has_it() -> None:
+    samples = np.zeros(100, np.int16)
+    assert inputs.sound((8000, samples)) == inputs.sound((samples, 8000)) == inputs.sound((samples, np.int64(8000)))
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "said"),
+    [
+        (np.zeros(10), TypeError, r"give \(samples, rate\)"),
+        ((np.zeros(10), "fast"), TypeError, "the rate of samples is a number of Hz"),
+        ((np.zeros(10), 16), RequestError, "it is in Hz, such as 16000"),
+        ((np.zeros(0), 16_000), RequestError, "there is no sound"),
+        ((np.zeros((2, 900)), 16_000), RequestError, "which is samples.T"),
+        ((np.zeros((2, 2, 2)), 16_000), RequestError, "and sound is samples, or samples x channels"),
+        ((np.full(10, 3e4), 16_000), RequestError, "go to 30000, and floats go from -1 to 1: divide"),
+        ((np.full(10, NAN), 16_000), RequestError, "go to nan, .*take them out"),
+        ((np.zeros(10, np.uint8), 16_000), RequestError, "give floats from -1 to 1, or int16"),
+        (([0.1], 16_000), TypeError, "with a numpy array and Hz, and this is of type tuple"),
+        (3, TypeError, "audio is a path, bytes"),
+        (PNG, RequestError, "is image/png, which is no audio"),
+    ],
+)
+def test_what_is_no_sound_says_what_it_was_and_what_is_wanted(given: Any, error: type[Exception], said: str) -> None:
+    with pytest.raises(error, match=said):
+        inputs.sound(given)
+
+
+# --- series ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        [1, None, 3.0],
+        (1, NAN, 3),
+        np.array([1, NAN, 3]),
+        pd.Series([1, NAN, 3]),
+        pd.Series([1, pd.NA, 3], dtype="Int64"),
+        pd.Series([1, NAN, 3], index=pd.date_range("2024-01-01", periods=3, freq="h")),
+        pd.DataFrame({"y": [1, NAN, 3]}),
+        pd.DataFrame({"ds": pd.date_range("2024-01-01", periods=3), "y": [1, NAN, 3]}),
+        iter([1, None, 3]),
+    ],
+    ids=lambda given: type(given).__name__,
+)
+def test_a_series_is_numbers_and_none_where_one_is_missing(given: Any) -> None:
+    assert inputs.series(given) == (1.0, None, 3.0)
+
+
+@pytest.mark.parametrize(
+    "freq", ["s", "15min", "h", "D", "2D", "W", "B", "MS", "ME", "BMS", "BME", "QS", "QE", "YS", "YE", "2MS"]
+)
+def test_the_frequencies_of_pandas_are_equal_distances(freq: str) -> None:
+    assert len(inputs.series(days(60, freq))) == 60
+
+
+def test_periods_and_time_deltas_are_times_too() -> None:
+    assert len(inputs.series(pd.Series([1.0, 2, 3], index=pd.period_range("2024-01", periods=3, freq="M")))) == 3
+    deltas = pd.to_timedelta([0, 1, 3], unit="h")
+    with pytest.raises(RequestError, match="not at equal distances"):
+        inputs.series(pd.Series([1.0, 2, 3], index=deltas))
+
+
+def test_a_day_on_which_the_clocks_change_is_a_day_and_an_hour_an_hour() -> None:
+    for freq in ("D", "h"):
+        index = pd.date_range("2024-03-29", periods=80, freq=freq, tz="Europe/Berlin")
+        assert len(inputs.series(pd.Series(range(80), index=index))) == 80
+    index = pd.date_range("2024-10-26", periods=60, freq="h", tz="Europe/Berlin")
+    assert len(inputs.series(pd.Series(range(60), index=index))) == 60
+
+
+@pytest.mark.parametrize("freq", ["h", "D", "B", "W", "MS", "ME", "QE"])
+def test_a_time_that_is_left_out_is_seen(freq: str) -> None:
+    whole = days(30, freq)
+    with pytest.raises(RequestError, match=r"not at equal distances.*resample.*fill=\"linear\""):
+        inputs.series(whole.drop(whole.index[17]))
+
+
+def test_times_that_are_off_by_little_name_the_place() -> None:
+    with pytest.raises(RequestError, match=r"from 2024-01-03 00:00:00 to 2024-01-06 00:00:00 it is 3 days"):
+        inputs.series(days(8).drop(pd.to_datetime(["2024-01-04", "2024-01-05"])))
+
+
+@pytest.mark.parametrize(
+    ("index", "said"),
+    [
+        (["2024-01-02", "2024-01-01", "2024-01-03"], r"not in order.*sort_index"),
+        (["2024-01-01", "2024-01-01", "2024-01-02"], "is there twice, at .0. and .1."),
+        (["2024-01-01", None, "2024-01-03"], r"The time at \[1\] is missing"),
+    ],
+)
+def test_times_that_cannot_be_are_refused(index: list[str | None], said: str) -> None:
+    with pytest.raises(RequestError, match=said):
+        inputs.series(pd.Series([1.0, 2, 3], index=pd.to_datetime(index)))
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "said"),
+    [
+        ([], RequestError, "The series is empty"),
+        (pd.Series([], dtype=float), RequestError, "The series is empty"),
+        ([None, NAN], RequestError, "has 2 values, and each is missing"),
+        ([1, math.inf], RequestError, r"has inf at \[1\]"),
+        ([1, "2"], TypeError, r"\[1\] is '2' of type str"),
+        ([1, True], TypeError, "True of type bool"),
+        ("123", TypeError, "a series is a list of numbers"),
+        (5, TypeError, "a series is a list of numbers"),
+        (np.zeros((3, 2)), RequestError, "The array is 3 x 2"),
+        (pd.DataFrame({"a": [1], "b": [2]}), RequestError, r"columns a, b, .*frame\['b'\]"),
+    ],
+)
+def test_what_is_no_series_says_what_it_was(given: Any, error: type[Exception], said: str) -> None:
+    with pytest.raises(error, match=said):
+        inputs.series(given)
+
+
+class Column(list):  # type: ignore[type-arg]
+    """As polars has one: https://docs.pola.rs/api/python/stable/reference/series/ (polars itself is not installed)."""
+
+    def __init__(self, values: list[Any], dtype: str) -> None:
+        super().__init__(values)
+        self.dtype = dtype
+
+    def to_list(self) -> list[Any]:
+        return list(self)
+
+
+class Frame(dict):  # type: ignore[type-arg]
+    columns = property(lambda self: list(self))
+
+
+Column.__module__ = Frame.__module__ = "polars.frame"
+
+
+@pytest.mark.parametrize(("last", "fine"), [(3, True), (5, False)])
+def test_a_frame_of_polars_has_its_times_in_a_column(last: int, fine: bool) -> None:
+    stamps = pd.to_datetime([f"2024-01-0{day}" for day in (1, 2, last)]).date.tolist()
+    frame = Frame({"time": Column(stamps, "Date"), "y": Column([1.0, None, 3.0], "Float64")})
+    if fine:
+        assert inputs.series(frame) == (1.0, None, 3.0)
+        return
+    with pytest.raises(RequestError, match="upsample"):
+        inputs.series(frame)
+
+
+# --- proteins and texts ------------------------------------------------------------------------------------
+
+FASTA = ">a the first\nEVQL\nVESG\n\n>b\ndiqmt*\n"
+
+
+def test_proteins_are_letters_fasta_and_files(tmp_path: Path) -> None:
+    (tmp_path / "x.fasta").write_text(FASTA.replace("\n", "\r\n"))
+    both = [("a", "EVQLVESG"), ("b", "DIQMT")]
+    assert inputs.records(FASTA) == inputs.records(tmp_path / "x.fasta") == inputs.records(str(tmp_path / "x.fasta"))
+    assert inputs.records(FASTA) == both
+    assert inputs.records("evql vesg\n") == [(None, "EVQLVESG")]
+    assert inputs.proteins(["EVQ", tmp_path / "x.fasta", FASTA]) == ("EVQ", "EVQLVESG", "DIQMT", "EVQLVESG", "DIQMT")
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "said"),
+    [
+        ("none.fasta", RequestError, "There is no file 'none.fasta'"),
+        (">a\n>b\nEVQ", RequestError, "There is no letter in a in the FASTA text"),
+        ("", RequestError, "There is no letter in the sequence"),
+        ([], RequestError, "the list is empty"),
+        ([b"EVQ"], TypeError, r"\[0\] is of type bytes"),
+        (3, TypeError, "proteins are sequences of letters"),
+    ],
+)
+def test_what_is_no_protein_says_so(given: Any, error: type[Exception], said: str) -> None:
+    with pytest.raises(error, match=said):
+        inputs.proteins(given)
+
+
+def test_a_text_file_that_is_no_fasta_says_so(tmp_path: Path) -> None:
+    (tmp_path / "x.txt").write_text("Hello")
+    with pytest.raises(RequestError, match="is no FASTA: its first line is a > with a name"):
+        inputs.proteins(tmp_path / "x.txt")
+
+
+@pytest.mark.parametrize("given", ["a", ["a"], ("a",), np.array(["a"]), pd.Series(["a"]), iter(["a"])])
+def test_texts_are_one_or_several(given: Any) -> None:
+    found = inputs.texts(given, "texts")
+    assert found == ("a",)
+    assert type(found[0]) is str
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "said"),
+    [
+        ([], RequestError, "the list is empty"),
+        (["a", 3], TypeError, r"texts are strings, and \[1\] is of type int"),
+        (b"a", TypeError, "texts are a list of strings, and this is of type bytes"),
+        (3, TypeError, "texts are a list of strings, and this is of type int"),
+    ],
+)
+def test_what_are_no_texts_says_so(given: Any, error: type[Exception], said: str) -> None:
+    with pytest.raises(error, match=said):
+        inputs.texts(given, "texts")
+
+
+# --- nothing is imported -----------------------------------------------------------------------------------
+
+
+def test_what_is_given_is_looked_at_without_importing_its_library() -> None:
+    code = (
+        "import sys; from trivet import inputs; inputs.series([1, 2]); inputs.proteins('EVQ'); inputs.texts('a', 'x')\n"
+        "assert not {'numpy', 'PIL', 'pandas', 'polars', 'soundfile'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(trivet.__file__).parent.parent)
