@@ -19,11 +19,13 @@ if TYPE_CHECKING:
 # What runs the catalogue's weights, by the word that it has for that: as strings, so that none is imported unasked.
 ENGINES: dict[str, str] = {
     "llama.cpp": "trivet.local.llama:Llama",
+    "efficientnet-lite": "trivet.local.images.efficientnet:EfficientNetLite",
     "fracast": "trivet.local.series:Fracast",
     "faster-whisper": "trivet.local.speech.whisper:Whisper",
     "piper": "trivet.local.speech.piper:Piper",
     "bert-embedder": "trivet.local.texts.embedder:Embedder",
     "bert-protein": "trivet.local.texts.protein:Protein",
+    "rapidocr": "trivet.local.images.reader:Reader",
 }
 
 

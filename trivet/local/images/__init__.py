@@ -1,0 +1,1 @@
+"""Pictures: what is in them, and what is written in them."""
