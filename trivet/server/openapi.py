@@ -25,12 +25,26 @@ __all__ = ["PAGES", "document", "page", "show"]
 PAGES = (routes.OPENAPI, routes.DOCS)
 _REF = "#/components/schemas/{name}"
 _OPENAI = "https://developers.openai.com/api/reference/resources/"
-_ANTHROPIC = "https://docs.claude.com/en/api/"
+_ANTHROPIC = "https://platform.claude.com/docs/en/api/"
 _GEMINI = "https://ai.google.dev/api/"
 _COHERE = "https://docs.cohere.com/reference/rerank"
 _JSON, _TEXT, _EVENTS = "application/json", "text/plain", "text/event-stream"
 _ANY = {"type": "object"}
 _Json = dict[str, Any]
+_HEADERS: list[_Json] = [
+    {
+        "name": "x-trivet-session",
+        "in": "header",
+        "description": "A word for the conversation, which the ledger keeps.",
+        "schema": {"type": "string", "maxLength": 256},
+    },
+    {
+        "name": "x-trivet-cache",
+        "in": "header",
+        "description": "Whether an answer may come from trivet's own cache.",
+        "schema": {"enum": ["off", "on"]},
+    },
+]
 
 
 class _Route(NamedTuple):
@@ -140,12 +154,16 @@ def _operation(method: str, path: str, route: _Route) -> _Json:
     }
     if route.reference is not None:
         operation["externalDocs"] = {"url": route.reference}
+    parameters: list[_Json] = []
     if "{id}" in path:
-        operation["parameters"] = [{"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}]
+        parameters.append({"name": "id", "in": "path", "required": True, "schema": {"type": "string"}})
     if method == "POST" and path != routes.RELOAD:
         kind = "multipart/form-data" if path in routes.FORMS else _JSON
         schema = route.asks or _foreign(route.reference)
         operation["requestBody"] = {"required": True, "content": {kind: {"schema": schema}}}
+        parameters += _HEADERS
+    if parameters:
+        operation["parameters"] = parameters
     return operation
 
 
@@ -229,7 +247,7 @@ def _routes() -> tuple[dict[tuple[str, str], _Route], _Json]:
         "countTokens": "A prompt's length",
     }
     for path, method in zip(routes.GEMINI_PATHS, routes.GEMINI, strict=True):
-        summary = f"{words.get(method, 'Texts as vectors')}, in Gemini's protocol."
+        summary = f"{words.get(method, 'Texts as vectors')}, in Gemini's protocol; under {routes.MODELS} too."
         answers = chat if method.startswith("stream") else (_JSON,)
         described["POST", path] = _Route(summary, _GEMINI + "embeddings" if "mbed" in method else gemini, answers)
     for path, (asked, told) in plain.items():
