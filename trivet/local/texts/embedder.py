@@ -112,7 +112,11 @@ class Embedder(Loaded[Weights]):
     def _parts(self, texts: Sequence[str], *, truncate: bool) -> Parts:
         tokenizer, _, most = self.weights()
         of, longer, room = [], 0, most - 2
-        for encoded in tokenizer.encode_batch_fast(texts):
+        try:
+            tokenized = tokenizer.encode_batch_fast(texts)
+        except TypeError:  # half a pair of UTF-16, which no text in Unicode has
+            raise RequestError(f"{_halves(texts)} is no whole Unicode text: it has half a character") from None
+        for encoded in tokenized:
             first, *ids, last = encoded.ids
             longer += len(ids) > room
             begins = range(0, 1 if truncate else max(len(ids), 1), room)
@@ -155,6 +159,11 @@ class Embedder(Loaded[Weights]):
         which = f"{parts.longer} of {len(parts.of)} texts" if len(parts.of) > 1 else "the text"
         verb = "are" if parts.longer > 1 else "is"
         return (f"{which} {verb} longer than the {self.weights().most} tokens that {self.name} takes at once: {done}",)
+
+
+def _halves(texts: Sequence[str]) -> str:
+    wrong = (i for i, text in enumerate(texts) if any("\ud800" <= letter <= "\udfff" for letter in text))
+    return f"text {next(wrong, '?')} (counted from 0)" if len(texts) > 1 else "the text"
 
 
 def _unit(vector: Any) -> Array:
