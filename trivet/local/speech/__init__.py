@@ -1,5 +1,10 @@
 """Embedded speech: into text, and out of it.
 
-sound.py      bytes of a sound file to samples and back, and other sample rates
+sound.py      sound files to samples and back, and other sample rates
 whisper.py    speech to text, by Whisper
+piper.py      text to speech, by a voice of Piper's
+english.py    a text as sentences, and all that is in them as words
+numbers.py    numbers as words
+phonemes.py   words as the phonemes that a voice knows
+letters.py    … those that no dictionary has
 """

@@ -39,6 +39,7 @@ FORMATS: dict[str, tuple[str, str, tuple[int, ...]]] = {
 PIECE_S = 600  # of a long sound, what is in memory at once
 CUT_S = 30  # it is cut at the quietest place within so much of its end
 QUIET_S = 0.2
+MOST_FRAMES = 1 << 48  # libsndfile's word for an unknown length is larger
 
 
 class Sound:
@@ -57,8 +58,11 @@ class Sound:
             self._file = soundfile.SoundFile(io.BytesIO(audio.data))
         except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: a header without channels or rate
             raise self._unreadable(len(audio.data), error) from None
+        self._read_frames = 0
         self.rate: int = self._file.samplerate
         self.frames: int = self._file.frames
+        # Where a stream's header does not tell its length, seeking fails, and soundfile does that after every read.
+        self._file.seekable = lambda: False
         if self.frames == 0 or self._file.channels == 0:
             raise RequestError("The audio has no sound in it: it is 0 s long. Record it again.", field=field)
 
@@ -72,7 +76,8 @@ class Sound:
 
     @property
     def duration_s(self) -> float:
-        return self.frames / self.rate
+        """Of a stream whose header does not tell its length, as far as it has been read."""
+        return (self._read_frames if self.frames > MOST_FRAMES else self.frames) / self.rate
 
     def pieces(self, rate: int) -> Iterator[tuple[float, Samples]]:
         """The sound at `rate` in pieces of at most ten minutes, each with its start in seconds, cut where it is quiet.
@@ -99,6 +104,7 @@ class Sound:
                 block = self._file.read(min(frames, self.rate * 10), dtype="float32", always_2d=True)
                 if not len(block):
                     break
+                self._read_frames += len(block)
                 parts.append(block.mean(axis=1, dtype=numpy.float32))
                 frames -= len(block)
         except soundfile.LibsndfileError as error:
@@ -157,35 +163,39 @@ class Encoder:
         self._out = io.BytesIO()
         self._file: Any = None
         self.format, self.rate, self.frames = format, rate, 0
+        self._told = 0  # bytes
         if format in FORMATS:
             container, subtype, rates = FORMATS[format]
             self.rate = rate if not rates or rate in rates else min((r for r in rates if r >= rate), default=rates[-1])
             soundfile = needed("soundfile", EXTRA)
-            self._file = soundfile.SoundFile(self._out, "w", self.rate, 1, subtype=subtype, format=container)
+            # Players of a stream take an MP3's length from its first frame, which is right where all are of one size.
+            same = {"compression_level": 0.6, "bitrate_mode": "CONSTANT"} if format == "mp3" else {}  # some 64 kbit/s
+            self._file = soundfile.SoundFile(self._out, "w", self.rate, 1, subtype=subtype, format=container, **same)
         elif format == "wav":
             self._out.write(wav_header(self.rate, None))
 
     def add(self, samples: Samples) -> bytes:
         """The bytes that come of them by now: formats that pack hold some back."""
-        at = self._out.tell()
         samples = resample(samples, self._in, self.rate)
         self.frames += len(samples)
         if self._file is None:
             self._out.write(pcm16(samples))
         else:
             self._file.write(samples)
-            self._file.flush()
-        return self._out.getvalue()[0 if self.frames == len(samples) else at :]
+        return self._new()
 
     def end(self) -> tuple[bytes, bytes]:
         """The last bytes, and the whole file, whose header has its length by now."""
-        size = len(self._out.getvalue())
         if self._file is not None:
             self._file.close()
-        whole = self._out.getvalue()
-        if self.format == "wav":
-            whole = wav_header(self.rate, self.frames) + whole[44:]
-        return whole[size:], whole
+        last, whole = self._new(), self._out.getvalue()
+        return last, wav_header(self.rate, self.frames) + whole[44:] if self.format == "wav" else whole
+
+    def _new(self) -> bytes:
+        with self._out.getbuffer() as written:
+            new = bytes(written[self._told :])
+        self._told += len(new)
+        return new
 
 
 def check_format(format: str) -> None:
