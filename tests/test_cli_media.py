@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,9 +17,10 @@ from tests.local_stub import WHERE
 from tests.test_attach import PNG
 from tests.test_cli import pipe
 from trivet import Fake, registry
-from trivet.cli import main
+from trivet.cli import demo_samples, main
 
 Printed = pytest.CaptureFixture[str]
+LOCAL = registry.PROVIDERS["local"]
 FAKE = Fake()
 WAV = b"RIFF\x24\0\0\0WAVEfmt "
 SEGMENTS = ["Hello.", " World."]
@@ -253,3 +255,57 @@ def test_a_file_that_is_not_there_or_not_of_the_kind_is_one_line(command: str, c
 
 
 # --- demo --------------------------------------------------------------------------------------------------
+
+
+def demo(capsys: Printed, *args: str) -> tuple[int, list[dict[str, Any]], str]:
+    status = main(["demo", "--json", *args])
+    out, err = capsys.readouterr()
+    return status, json.loads(out), err
+
+
+def test_demo_runs_every_task_on_real_weights(capsys: Printed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(registry.PROVIDERS, "local", LOCAL)
+    status, rows, _ = demo(capsys)
+    said = {row["task"]: row["output"] for row in rows}
+    assert [row["error"] for row in rows] == [None] * len(rows)
+    assert status == 0
+    assert len(said) >= 8
+    assert "Paris" in said["chat"]
+    assert "Knead flour" in said["rerank"]
+    assert said["classify"].startswith("traffic light")
+    assert said["read"] == demo_samples.TEXT
+    assert said["mask"].endswith("6 of 6 as it is")
+    assert all(row["model"].endswith("(tiny)") and row["time_s"] > 0 for row in rows)
+
+
+def test_demo_goes_on_after_a_task_that_fails_and_exits_with_1(
+    capsys: Printed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trivet.cli.demo._here", lambda entry, home: True)
+    script = lambda request: trivet.RateLimitError("slow") if isinstance(request, trivet.Rerank) else "Hello"  # noqa: E731
+    monkeypatch.setattr(FAKE, "script", script)
+    status, rows, err = demo(capsys, "--only", "chat,rerank,count_tokens")
+    assert status == 1
+    assert [(row["task"], row["output"], row["error"]) for row in rows] == [
+        ("chat", "Hello", None),
+        ("count_tokens", "3 tokens, with the chat's template", None),
+        ("rerank", None, "slow"),
+    ]
+    assert "failed: rerank (of 3 tasks)" in err
+
+
+def test_demo_is_a_table_where_json_is_not_asked_for(capsys: Printed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trivet.cli.demo._here", lambda entry, home: True)
+    assert main(["demo", "--only", "chat"]) == 0
+    head, row = capsys.readouterr().out.splitlines()
+    assert head.split("\t") == ["task", "model", "input", "output", "time", "tokens", "cost"]
+    assert row.split("\t")[:4] == ["chat", "local/smollm2 (tiny)", demo_samples.QUESTION, "Hello"]
+
+
+def test_demo_leaves_out_weights_whose_terms_nobody_has_accepted(
+    capsys: Printed, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TRIVET_HOME", str(tmp_path))
+    status, rows, err = demo(capsys, "--only", "speak")
+    assert (status, rows) == (1, [])
+    assert "If you accept them: trivet demo --accept-license" in err

@@ -225,9 +225,18 @@ def test_a_time_that_is_left_out_is_seen(freq: str) -> None:
         inputs.series(whole.drop(whole.index[17]))
 
 
-def test_times_that_are_off_by_little_name_the_place() -> None:
-    with pytest.raises(RequestError, match=r"from 2024-01-03 00:00:00 to 2024-01-06 00:00:00 it is 3 days"):
-        inputs.series(days(8).drop(pd.to_datetime(["2024-01-04", "2024-01-05"])))
+@pytest.mark.parametrize(
+    ("freq", "said"),
+    [
+        ("D", "from 2024-01-04 00:00:00 to 2024-01-06 00:00:00 it is 2 days, and as a rule 1 day"),
+        ("h", "from 2024-01-01 03:00:00 to 2024-01-01 05:00:00 it is 2 h, and as a rule 1 h"),
+        ("MS", "from 2024-04-01 00:00:00 to 2024-06-01 00:00:00 it is 61 days, and as a rule 31 days"),
+    ],
+)
+def test_the_place_where_times_are_irregular_is_named(freq: str, said: str) -> None:
+    whole = days(12, freq)
+    with pytest.raises(RequestError, match=said):
+        inputs.series(whole.drop(whole.index[4]))
 
 
 @pytest.mark.parametrize(

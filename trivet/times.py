@@ -40,17 +40,25 @@ def refuse_irregular(times: Times, library: str) -> None:
             how = "series.sort_index()" if library == "pandas" else "frame.sort(COLUMN)"
             told = f"The times are not in order: {before} stands before {after}. Sort them: {how}"
             raise RequestError(told, field="series")
-    if _irregular(stamps) is None:
+    if _regular(stamps):
         return
     # By the clock on the wall: a day in which it is put forward or back is a day.
     wall = [stamp.replace(tzinfo=None) if isinstance(stamp, datetime) else stamp for stamp in stamps]
-    if (at := _irregular(wall)) is not None:
+    if not _regular(wall):
+        steps = [after - before for before, after in pairwise(stamps)]
+        usual = sorted(steps)[len(steps) // 2]
+        at = max(range(len(steps)), key=lambda i: abs(steps[i] - usual))
         raise RequestError(
-            f"The times are not at equal distances: from {stamps[at]} to {stamps[at + 1]} it is "
-            f"{stamps[at + 1] - stamps[at]}, and {stamps[at] - stamps[at - 1]} before. Where values are missing, "
-            f'{_CURES[library]}, and fill the gaps: fill="linear"',
+            f"The times are not at equal distances: from {stamps[at]} to {stamps[at + 1]} it is {_told(steps[at])}, and "
+            f'as a rule {_told(usual)}. Where values are missing, {_CURES[library]}, and fill the gaps: fill="linear"',
             field="series",
         )
+
+
+def _told(step: timedelta) -> str:
+    days, seconds = divmod(step.total_seconds(), 86_400)
+    words = [f"{days:.0f} day{'s' if days != 1 else ''}"] if days else []
+    return " ".join([*words, f"{seconds / 3600:g} h"] if seconds or not days else words)
 
 
 def _stamps(times: Times) -> list[Any]:
@@ -60,15 +68,11 @@ def _stamps(times: Times) -> list[Any]:
     return stamps
 
 
-def _irregular(stamps: Sequence[Any]) -> int | None:
-    """The place before the first distance that is not like the one before it; None where all are alike."""
+def _regular(stamps: Sequence[Any]) -> bool:
     steps = [after - before for before, after in pairwise(stamps)]
-    odd = next((i for i, step in enumerate(steps) if step != steps[0]), None)
-    if odd is None or not isinstance(stamps[0], date):
-        return odd
-    if _by_months(stamps) or _by_working_days(stamps, steps):
-        return None
-    return odd
+    if all(step == steps[0] for step in steps):
+        return True
+    return isinstance(stamps[0], date) and (_by_months(stamps) or _by_working_days(stamps, steps))
 
 
 def _by_months(stamps: Sequence[Any]) -> bool:

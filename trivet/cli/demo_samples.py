@@ -114,8 +114,8 @@ TEXT = "Everything is a model."
 def read(models: Mapping[str, str], config: Any) -> Answered:
     from trivet.api_media import read
 
-    image, draw = _canvas(520, 90, "white")
-    draw.text((20, 20), TEXT, fill="black", font_size=40)
+    image, draw = _canvas(560, 200, "white")
+    draw.text((60, 70), TEXT, fill="black", font_size=40)
     response = read(_png(image), model=models["read"], config=config)
     return Answered(response, f"a picture of {TEXT!r}", response.text)
 
