@@ -317,7 +317,7 @@ def test_a_gap_breaks_the_line() -> None:
 
 
 def test_a_constant_has_an_axis() -> None:
-    what = forecast_plot.shown(Series([5.0] * 9), answer(2), 5)
+    what = forecast_plot.shown(Series([5.0] * 9), answer(2), 5, 100)
     assert what.low < 5 < what.high
 
 

@@ -73,10 +73,11 @@ class Shown(NamedTuple):
         return next((n, v) for n, v in reversed(list(enumerate(self.past))) if v is not None)
 
 
-def shown(series: Series, response: ForecastResponse, marks: int) -> Shown:
-    """The forecast, and before it as much of the past as one can look at beside it; about so many `marks` of time."""
+def shown(series: Series, response: ForecastResponse, marks: int, room: int) -> Shown:
+    """The forecast, and before it as much of the past as one can look at beside it: `room` places in all, but at least
+    twice as much past as future. About so many `marks` of time."""
     steps = len(response.point)
-    first = max(0, len(series.values) - max(72, 5 * steps))
+    first = max(0, len(series.values) - max(2 * steps, min(room - steps, max(72, 5 * steps))))
     past = series.values[first:]
     levels = sorted(response.quantiles, key=float)
     bands = [
@@ -99,7 +100,7 @@ def shown(series: Series, response: ForecastResponse, marks: int) -> Shown:
 
 
 def picture(series: Series, response: ForecastResponse) -> Picture:
-    what = shown(series, response, marks=9)
+    what = shown(series, response, marks=9, room=WIDTH // 3)
     low, high = what.low, what.high
     values, written = ticks(low, high, 7)
     left, right = 34 + 0.6 * SMALL * max(map(len, written)), WIDTH - 28

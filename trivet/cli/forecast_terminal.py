@@ -49,7 +49,7 @@ def show(series: Series, response: ForecastResponse) -> None:
 
 def lines(series: Series, response: ForecastResponse, *, width: int, height: int) -> list[list[Piece]]:
     """The lines of the plot, at most `width` columns wide; `height` is that of the canvas, axes apart."""
-    what = shown(series, response, marks=max(2, width // 14))
+    what = shown(series, response, marks=max(2, width // 14), room=width)
     low, high = what.low, what.high
     values, written = ticks(low, high, max(2, height // 3))
     margin = max(map(len, written), default=0)
