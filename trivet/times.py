@@ -49,8 +49,9 @@ def refuse_irregular(times: Times, library: str) -> None:
         usual = sorted(steps)[len(steps) // 2]
         at = max(range(len(steps)), key=lambda i: abs(steps[i] - usual))
         raise RequestError(
-            f"The times are not at equal distances: from {stamps[at]} to {stamps[at + 1]} it is {_told(steps[at])}, and "
-            f'as a rule {_told(usual)}. Where values are missing, {_CURES[library]}, and fill the gaps: fill="linear"',
+            f"The times are not at equal distances: from {stamps[at]} to {stamps[at + 1]} it is {_told(steps[at])}, "
+            f"and as a rule {_told(usual)}. Where values are missing, {_CURES[library]}, and fill the gaps: "
+            'fill="linear"',
             field="series",
         )
 

@@ -166,7 +166,7 @@ def _show(rows: Sequence[Row]) -> None:
             row["task"],
             row["model"],
             row["input"] or "",
-            row["error"] or row["output"],
+            " ".join((row["error"] or row["output"]).split()),
             "" if row["time_s"] is None else f"{row['time_s']:.2f} s",
             "" if row["error"] else "?" if row["tokens"] is None else str(row["tokens"]),
             "failed" if row["error"] else "?" if row["cost_usd"] is None else f"${row['cost_usd']:g}",
@@ -174,4 +174,4 @@ def _show(rows: Sequence[Row]) -> None:
         for row in rows
     ]
     colours = ["red" if row["error"] else "green" for row in rows]
-    table.show(COLUMNS, cells, colours, right=("time", "tokens", "cost"), whole=("time", "cost"))
+    table.show(COLUMNS, cells, colours, right=("time", "tokens", "cost"), whole=("time", "tokens", "cost"))
