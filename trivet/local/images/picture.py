@@ -70,13 +70,13 @@ def picture(image: Image, *, field: str = "image") -> Picture:
 
 def _opened(reader: Any, data: bytes, field: str) -> Any:
     """The image with its header read, and nothing decoded."""
-    if (size := _png_size(data)) is not None:  # Pillow takes an empty PNG for no image
-        _check_size(size[0], size[1], field)
     try:
         return reader.open(io.BytesIO(data), formats=FORMATS)
     except (reader.DecompressionBombError, reader.DecompressionBombWarning) as error:
         raise _too_large(_told(error), field) from None
     except reader.UnidentifiedImageError:
+        if (size := _stated_size(data)) is not None:
+            _check_size(size[0], size[1], field)
         what = f"{len(data):,} bytes that begin with {data[:8]!r}" if data else "no bytes at all"
         kinds = ", ".join(FORMATS)
         raise RequestError(f"This is not an image: {what}. Known are {kinds}: convert it to one", field=field) from None
@@ -84,11 +84,14 @@ def _opened(reader: Any, data: bytes, field: str) -> Any:
         raise RequestError(f"The image's header cannot be read: {_told(error)}. Send the file", field=field) from error
 
 
-def _png_size(data: bytes) -> tuple[int, int] | None:
-    """Width and height by a PNG's header: https://www.w3.org/TR/png-3/#11IHDR."""
-    if len(data) < 24 or data[:8] != b"\x89PNG\r\n\x1a\n" or data[12:16] != b"IHDR":
-        return None
-    return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
+def _stated_size(data: bytes) -> tuple[int, int] | None:
+    """Width and height by the header of a PNG (https://www.w3.org/TR/png-3/#11IHDR) or a GIF, which Pillow takes for no
+    image where they are 0."""
+    if data[:8] == b"\x89PNG\r\n\x1a\n" and len(data) >= 24:
+        return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
+    if data[:6] in (b"GIF87a", b"GIF89a") and len(data) >= 10:
+        return int.from_bytes(data[6:8], "little"), int.from_bytes(data[8:10], "little")
+    return None
 
 
 def _check_size(width: int, height: int, field: str) -> None:
