@@ -192,7 +192,8 @@ def ticks(low: float, high: float, most: int) -> tuple[list[float], list[str]]:
     largest = max(map(abs, values), default=0.0)
     size, unit = next(((s, u) for s, u in ((1e12, "T"), (1e9, "G"), (1e6, "M")) if largest >= 2 * s), (1.0, ""))
     if largest >= 1e15 or step < 1e-6:
-        return values, [f"{value:.6g}" for value in values]
+        exact = max(6, 2 + math.ceil(math.log10(max(largest, step) / step)))
+        return values, [f"{value:.{exact}g}" for value in values]
     digits = max(0, -math.floor(math.log10(step / size) + 1e-9))
     digits += abs(step / size * 10**digits - round(step / size * 10**digits)) > 1e-6  # 2.5, 0.25, …
     return values, [f"{value / size + 0.0:,.{digits}f}{unit}" if value or not unit else "0" for value in values]
@@ -219,6 +220,7 @@ _CALENDAR: tuple[tuple[Callable[[datetime], object], str], ...] = (
     (lambda at: (at.year, at.month, at.day, at.hour // 3), "%H:%M"),
     (lambda at: (at.year, at.month, at.day, at.hour // 6), "%d %b %H:%M"),
     (lambda at: (at.year, at.month, at.day), "%d %b"),
+    (lambda at: at.toordinal() // 2, "%d %b"),
     (lambda at: at.toordinal() // 7, "%d %b"),
     (lambda at: at.toordinal() // 14, "%d %b"),
     (lambda at: (at.year, at.month), "%b %Y"),

@@ -19,7 +19,6 @@ __all__ = ["Fracast"]
 HORIZON = 48
 LOWEST, HIGHEST = 0.1, 0.9
 CONTEXT = 2048
-FLATTEST = 1e-5  # what the network takes for the distance of least and greatest where all values are the same
 
 
 class Fracast(Loaded[Mapping[str, Any]]):
@@ -74,9 +73,9 @@ class Fracast(Loaded[Mapping[str, Any]]):
         from trivet.local.series.network import LEVELS, forward
 
         last = np.asarray(values[-CONTEXT:], np.float64)
-        low, span = last.min(), (last.max() - last.min()) or FLATTEST
+        low, span = last.min(), last.max() - last.min()  # where all values are the same, so is the forecast
         scaled, known = np.zeros(CONTEXT, np.float32), np.zeros(CONTEXT, bool)
-        scaled[-len(last) :], known[-len(last) :] = (last - low) / span, True
+        scaled[-len(last) :], known[-len(last) :] = (last - low) / (span or 1.0), True
         ahead = forward(weights, scaled, known)[: request.horizon].astype(np.float64) * span + low  # (steps, Q)
 
         crossed = int((np.diff(ahead) < 0).any(axis=1).sum())

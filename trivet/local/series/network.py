@@ -98,8 +98,8 @@ def _gated(weights: Weights, name: str, x: Floats) -> Floats:
 
 
 def _linear(weights: Weights, name: str, x: Floats) -> Floats:
-    """Products in blocks of few rows, which numpy's BLAS does not share out among threads: with threads a forecast is no
-    faster on a quiet machine, and takes four times as long on a busy one (measured: 560 ms in place of 130)."""
+    """Products in blocks of few rows, which numpy's BLAS does not share out among threads. With threads a forecast is
+    no faster on a quiet machine, and takes four times as long on a busy one (measured: 560 ms in place of 130)."""
     if x.ndim == 1:
         return np.asarray(weights[f"{name}.weight"] @ x + weights[f"{name}.bias"], np.float32)
     product = x.reshape(-1, BLOCK, x.shape[1]) @ weights[f"{name}.weight"].T  # 2,048, 176 and 48 rows are whole blocks
