@@ -124,6 +124,25 @@ def test_arrays_are_taken_by_every_function_that_has_files() -> None:
     assert transcribe.audio.media_type == "audio/wav"  # type: ignore[attr-defined]
 
 
+def test_very_many_texts_are_several_requests_and_one_answer() -> None:
+    fake, texts = Fake(), ["x" * (i % 7) + "y" for i in range(2500)]
+    response = trivet.embed(texts, model=fake)
+    assert sorted(len(request.texts) for request in fake.requests) == [500, 1000, 1000]  # type: ignore[attr-defined]
+    assert [vector[0] for vector in response.vectors] == [len(text) for text in texts]
+    assert response.usage.input_tokens == 9  # the fake says 3 of each
+
+
+def test_an_error_in_one_of_several_requests_is_raised() -> None:
+    fake = Fake(lambda request: trivet.RateLimitError("slow") if len(request.texts) == 500 else "Hello")  # type: ignore[attr-defined]
+    with pytest.raises(trivet.RateLimitError, match="slow"):
+        trivet.embed(["x"] * 2500, model=fake)
+
+
+def test_many_texts_show_a_bar_where_it_is_asked_for(capfd: pytest.CaptureFixture[str]) -> None:
+    trivet.embed(["x"] * 2500, model=Fake(), progress=True)
+    assert "3/3" in capfd.readouterr().err
+
+
 # --- piece by piece ----------------------------------------------------------------------------------------
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Literal, TypeVar, cast, overload
 
 from trivet import catalog, inputs
-from trivet.calls import ConfigLike, call, events, named
+from trivet.calls import ConfigLike, answer, bar, call, each, events, named
 from trivet.errors import RequestError
 from trivet.inputs import Picture, Proteins, Series, Sound
 from trivet.model import Model
@@ -35,11 +35,14 @@ from trivet.types import (
     Transcribe,
     TranscribeResponse,
     check,
+    replace,
 )
 
 __all__ = ["classify", "embed", "forecast", "mask", "read", "rerank", "speak", "transcribe"]
 
 Q = TypeVar("Q", bound=Request)
+MOST = 1000  # inputs of one request of `embed`
+AT_ONCE = 4  # of its requests, where there are more
 
 
 def embed(
@@ -49,12 +52,16 @@ def embed(
     proteins: Proteins | None = None,
     model: str | Model | None = None,
     dimensions: int | None = None,
+    progress: bool | None = None,
     config: ConfigLike | None = None,
 ) -> EmbedResponse:
     """One vector for each of `texts`, `images` or `proteins`, in order: `.vectors`. ::
 
-    trivet.embed(["a cat", "a dog"]).vectors
-    trivet.embed(proteins="antibodies.fasta").vectors
+        trivet.embed(["a cat", "a dog"]).vectors
+        trivet.embed(proteins="antibodies.fasta").vectors
+
+    More than 1,000 are asked for in several requests, whose answers are put together; `progress` says whether to show a
+    bar on standard error meanwhile, None being: where that is a terminal.
     """
     given = {"texts": texts, "images": images, "proteins": proteins}
     kinds = [kind for kind, value in given.items() if value is not None]
@@ -70,7 +77,13 @@ def embed(
         proteins=() if proteins is None else inputs.proteins(proteins),
         dimensions=dimensions,
     )
-    return cast(EmbedResponse, call(request, model, config))
+    pieces = _pieces(request, kinds[0])
+    if len(pieces) == 1:
+        return cast(EmbedResponse, call(request, model, config))
+    over = bridge()
+    with bar(len(pieces), progress) as advance:
+        answers = over.run(lambda: each(pieces, lambda piece: answer(over, piece, model, config), AT_ONCE, advance))
+    return _together(answers)
 
 
 def rerank(
@@ -267,6 +280,24 @@ def _made(kind: type[Q], **fields: Any) -> Q:
         return check(kind(**fields))
     except ValueError as error:  # a bound
         raise RequestError(f"{kind.__name__}.{error}", field=str(error).split()[0]) from None
+
+
+def _pieces(request: Embed, kind: str) -> list[Embed]:
+    """The same in requests of a size that hosts take: OpenAI has 2,048 texts at most
+    (https://platform.openai.com/docs/api-reference/embeddings/create)."""
+    given = getattr(request, kind)
+    return [replace(request, **{kind: given[at : at + MOST]}) for at in range(0, len(given), MOST)]
+
+
+def _together(answers: Sequence[EmbedResponse]) -> EmbedResponse:
+    """As one answer. What is unknown of one is unknown of all."""
+    whole = replace(answers[0], id=None, raw=None, vectors=tuple(v for one in answers for v in one.vectors))
+    usage, cost = answers[0].usage, answers[0].cost
+    for one in answers[1:]:
+        usage += one.usage
+        cost = None if cost is None or one.cost is None else cost + one.cost
+    notes = dict.fromkeys(note for one in answers for note in one.notes)
+    return replace(whole, usage=usage, cost=cost, notes=tuple(notes))
 
 
 def _protein_model() -> str | None:
