@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from trivet.errors import RequestError, UnsupportedError, WeightsError
 from trivet.local import torch_files, weights
-from trivet.local.images.efficientnet import FILE, EfficientNetLite, classes, graph, pixels
+from trivet.local.images.efficientnet import FILE, EfficientNetLite, classes, network, pixels
 from trivet.local.images.picture import picture
 from trivet.local.images.reader import LEAST_SIDE, MOST_RATIO, MOST_SIDE, Reader, fit
 from trivet.local.provider import Local
@@ -230,10 +230,10 @@ async def test_all_labels_together_are_certain_and_the_likeliest_come_first(
 async def test_pictures_together_get_the_scores_of_each_alone(
     efficientnet: EfficientNetLite, samples: dict[str, bytes]
 ) -> None:
-    network = await efficientnet.in_thread(efficientnet.weights)
+    session = await efficientnet.in_thread(efficientnet.weights)
     rows = np.stack([pixels(seen(data)) for data in samples.values()])
-    (together,) = network.run(None, {"image": rows})
-    alone = np.concatenate([network.run(None, {"image": row[None]})[0] for row in rows])
+    (together,) = session.run(None, {"image": rows})
+    alone = np.concatenate([session.run(None, {"image": row[None]})[0] for row in rows])
     assert abs(together - alone).max() < 1e-5
 
 
@@ -261,7 +261,7 @@ def test_a_tensor_that_is_missing_is_told_by_its_name(efficientnet: EfficientNet
     tensors = torch_files.read(efficientnet.path / FILE)
     del tensors["_blocks.7._bn1.running_var"]
     with pytest.raises(KeyError, match=r"_blocks\.7\._bn1\.running_var"):
-        graph(tensors)
+        network(tensors)
 
 
 # --- what is written in a picture ---------------------------------------------------------------------------

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, np.dtype[Any]]
 
-__all__ = ["EfficientNetLite", "classes", "graph"]
+__all__ = ["EfficientNetLite", "classes", "network"]
 
 FILE = "efficientnet-lite0-57934424.pth"
 SIDE = 224
@@ -46,16 +46,12 @@ class EfficientNetLite(Sighted[Any]):
 
     def load(self) -> Any:
         needed("numpy", self.extra)
-        runtime = needed("onnxruntime", self.extra)
         try:
-            network = graph(torch_files.read(self.path / FILE))
+            return network(torch_files.read(self.path / FILE), threads=self.settings.threads)
         except KeyError as error:
             raise WeightsError(
                 f"{self.path / FILE} is no EfficientNet-Lite0: it has no {error}. Get it again."
             ) from error
-        options = runtime.SessionOptions()
-        options.intra_op_num_threads = self.settings.threads or 0
-        return runtime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
 
     def see(self, weights: Any, picture: Picture, request: Classify) -> ClassifyResponse:
         (scores,) = weights.run(None, {"image": pixels(picture.rgb)[None]})
@@ -84,9 +80,9 @@ def pixels(rgb: Array) -> Array:
     return ((np.asarray(square, np.float32) - MEAN) / DEVIATION).transpose(2, 0, 1)  # type: ignore[no-any-return]
 
 
-def graph(tensors: Mapping[str, Array]) -> bytes:
-    """The network as an ONNX file, from the tensors of `efficientnet_lite_pytorch`: n x 3 x 224 x 224 numbers called
-    `image` to n x 1,000 probabilities. Raises `KeyError` for a tensor that is not there."""
+def network(tensors: Mapping[str, Array], *, threads: int | None = None) -> Any:
+    """The network as a session of onnxruntime's, from the tensors of `efficientnet_lite_pytorch`: n x 3 x 224 x 224
+    numbers called `image` to n x 1,000 probabilities. Raises `KeyError` for a tensor that is not there."""
     onnx = needed("onnx", "images")
     needed("onnx.helper", "images")
     building = _Graph(onnx, tensors)
@@ -97,21 +93,22 @@ def graph(tensors: Mapping[str, Array]) -> bytes:
             at = building.block(at, f"_blocks.{number}.", stride=1 if repeat else first_stride, residual=repeat > 0)
             number += 1
     at = building.convolution(at, "_conv_head", "_bn1")
-    return building.finished(at)
+    building.head(at)
+    return building.opened(threads)
 
 
 class _Graph:
-    """Nodes and constants so far."""
+    """Nodes and weights so far."""
 
     def __init__(self, onnx: Any, tensors: Mapping[str, Array]) -> None:
         self.np: Any = needed("numpy", "images")
         self.onnx, self.tensors = onnx, tensors
         self.nodes: list[Any] = []
-        self.constants: list[Any] = []
-        self.zero, self.six = self.constant("zero", self.np.float32(0)), self.constant("six", self.np.float32(6))
+        self.weights: dict[str, Array] = {}
+        self.zero, self.six = self.weight("zero", 0), self.weight("six", 6)
 
-    def constant(self, name: str, value: Any) -> str:
-        self.constants.append(self.onnx.numpy_helper.from_array(self.np.array(value, self.np.float32), name))
+    def weight(self, name: str, value: Any) -> str:
+        self.weights[name] = self.np.array(value, self.np.float32, order="C")
         return name
 
     def node(self, kind: str, inputs: list[str], output: str, **settings: Any) -> str:
@@ -127,8 +124,8 @@ class _Graph:
         bias = tensors[f"{norm}.bias"] - tensors[f"{norm}.running_mean"] * scale
         inputs = [
             at,
-            self.constant(f"{name}.weight", weight * scale[:, None, None, None]),
-            self.constant(f"{name}.bias", bias),
+            self.weight(f"{name}.weight", weight * scale[:, None, None, None]),
+            self.weight(f"{name}.bias", bias),
         ]
         groups = weight.shape[0] if depthwise else 1
         found = self.node("Conv", inputs, name, strides=[stride, stride], group=groups, auto_pad="SAME_UPPER")
@@ -143,19 +140,34 @@ class _Graph:
         found = self.convolution(found, f"{name}_project_conv", f"{name}_bn2", relu6=False)
         return self.node("Add", [found, at], f"{name}sum") if residual else found
 
-    def finished(self, at: str) -> bytes:
+    def head(self, at: str) -> None:
         pooled = self.node("Flatten", [self.node("GlobalAveragePool", [at], "pool")], "flat")
-        last = [self.constant(f"_fc.{kind}", self.tensors[f"_fc.{kind}"]) for kind in ("weight", "bias")]
-        logits = self.node("Gemm", [pooled, *last], "logits", transB=1)
-        self.node("Softmax", [logits], "scores", axis=1)
-        helper, numbers = self.onnx.helper, self.onnx.TensorProto.FLOAT
-        classes = self.tensors["_fc.bias"].shape[0]
-        network = helper.make_graph(
+        last = [self.weight(f"_fc.{kind}", self.tensors[f"_fc.{kind}"]) for kind in ("weight", "bias")]
+        self.node("Softmax", [self.node("Gemm", [pooled, *last], "logits", transB=1)], "scores", axis=1)
+
+    def opened(self, threads: int | None) -> Any:
+        """Large weights are handed over beside the graph: inside it they would be copied twice, while no other thread
+        of Python's can run."""
+        helper, types, runtime = self.onnx.helper, self.onnx.TensorProto, needed("onnxruntime", "images")
+        graph = helper.make_graph(
             self.nodes,
             "efficientnet-lite0",
-            [helper.make_tensor_value_info("image", numbers, ["n", 3, SIDE, SIDE])],
-            [helper.make_tensor_value_info("scores", numbers, ["n", classes])],
-            self.constants,
+            [helper.make_tensor_value_info("image", types.FLOAT, ["n", 3, SIDE, SIDE])],
+            [helper.make_tensor_value_info("scores", types.FLOAT, ["n", len(self.weights["_fc.bias"])])],
         )
-        model = helper.make_model(network, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR)
-        return bytes(model.SerializeToString())
+        large = {name: array for name, array in self.weights.items() if array.size > 1_000}
+        for name, array in self.weights.items():
+            if name in large:
+                outside = types(name=name, dims=array.shape, data_type=types.FLOAT, data_location=types.EXTERNAL)
+                outside.external_data.add(key="location", value="memory")
+                graph.initializer.append(outside)
+            else:
+                graph.initializer.append(self.onnx.numpy_helper.from_array(array, name))
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = threads or 0  # 0: one per physical core
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # it would take others' cores
+        options.add_external_initializers(
+            list(large), [runtime.OrtValue.ortvalue_from_numpy(array) for array in large.values()]
+        )
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR)
+        return runtime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])

@@ -38,7 +38,8 @@ class Fitted(NamedTuple):
 
 
 class Reader(Sighted[Any]):
-    """Lines of Chinese, Japanese and Latin letters. A side of more than 2,000 pixels is scaled down to that."""
+    """Lines of Chinese, Japanese and Latin letters. A side of more than 2,000 pixels is scaled down to that. Lines of
+    which RapidOCR is less than half sure are left out, as it does by itself."""
 
     tasks = ("read",)
 
