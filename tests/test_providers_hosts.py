@@ -16,19 +16,25 @@ from trivet.providers.compatible import Compatible
 from trivet.providers.hosts import HOSTS, Host
 from trivet.providers.settings import ProviderSettings
 from trivet.types import (
+    Audio,
     Chat,
     ChatResponse,
     Complete,
     Embed,
     EmbedResponse,
+    Request,
+    Rerank,
     Sampling,
     Source,
+    Speak,
     Thinking,
+    Transcribe,
     assistant,
     replace,
     user,
 )
-from trivet.wire import Target, openai_chat, openai_responses, source
+from trivet.wire import Target, multipart, openai_chat, openai_responses, rerank_out, source
+from trivet.wire.openai_audio import transcriptions_out
 
 SECRET = "sk-secret"
 HI = Chat(messages=(user("Hi"),), sampling=Sampling(max_tokens=9))
@@ -60,7 +66,11 @@ QUIRKS = {
     "base64",
     "dimensions",
     "encrypted_reasoning",
+    "top_n",
+    "return_documents",
+    "least_audio_s",
 }
+NOT_OF_CHATS = {"base64", "dimensions", "encrypted_reasoning", "top_n", "return_documents", "least_audio_s"}
 
 
 def made(name: str, **settings: Any) -> Compatible:
@@ -99,9 +109,9 @@ def test_a_row_is_well_formed(host: Host) -> None:
 
 def test_every_quirk_that_is_read_is_said_where_quirks_are_listed() -> None:
     assert openai_chat.terms.__doc__ is not None
-    assert all(
-        f"`{quirk}`" in openai_chat.terms.__doc__ for quirk in QUIRKS - {"base64", "dimensions", "encrypted_reasoning"}
-    )
+    assert all(f"`{quirk}`" in openai_chat.terms.__doc__ for quirk in QUIRKS - NOT_OF_CHATS)
+    assert "`least_audio_s`" in (transcriptions_out.__doc__ or "")
+    assert all(f"`{quirk}`" in (rerank_out.__doc__ or "") for quirk in ("top_n", "return_documents"))
 
 
 def test_every_row_is_a_kind_of_provider(host: Host) -> None:
@@ -123,16 +133,28 @@ def test_a_row_has_the_tasks_that_it_says(host: Host) -> None:
 
 def test_a_row_can_write_a_request_for_each_of_its_tasks(host: Host) -> None:
     provider = made(host.name)
-    asked = {"chat": HI, "complete": Complete(prompt="Once"), "embed": Embed(texts=("a",))}
+    asked: dict[str, Request] = {
+        "chat": HI,
+        "complete": Complete(prompt="Once"),
+        "embed": Embed(texts=("a",)),
+        "rerank": Rerank(query="q", documents=("a",)),
+        "transcribe": Transcribe(audio=Audio(data=b"RIFF")),
+        "speak": Speak(text="Hi", voice="alloy"),
+    }
     for task in host.tasks:
         request = asked[task]
         route = provider.route(request)
         target = Target(
             model="m", provider=host.name, family=provider.family, stream=route.streams, quirks=provider.quirks
         )
+        if task == "transcribe":
+            form = {part.name: part.data for part in multipart.read(*route.wire.encode(request, target))}
+            assert (form["model"], form["stream"], form["file"]) == (b"m", b"true", b"RIFF")
+            continue
         body = json.loads(source.body(request, target, route.wire))
         assert body["model"] == "m"
-        assert body.get("stream", False) is route.streams
+        if task != "speak":  # which is sound, and comes in pieces by itself
+            assert body.get("stream", False) is route.streams
         if task == "chat" and route.wire is openai_chat:
             assert body[host.quirks.get("max_tokens", "max_completion_tokens")] == 9
 

@@ -22,7 +22,9 @@ from trivet.types import (
     Event,
     Request,
     Response,
+    Speak,
     Start,
+    Transcribe,
     UsageUpdate,
     replace,
     task_name,
@@ -108,7 +110,7 @@ class Priced(Wrapper):
             service_tier=service_tier(request, None),
             inference_geo=inference_geo(request, None),
             estimate=True,
-            units=TEXT,
+            units=tried.prompt_units if isinstance(request, Transcribe | Speak) else TEXT,
         )
 
     async def _reserved(self, account: Account, tried: Tried, request: Request) -> Request:

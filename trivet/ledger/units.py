@@ -16,8 +16,11 @@ from trivet.types import (
     Part,
     Request,
     Response,
+    Speak,
     Text,
     ToolResult,
+    Transcribe,
+    TranscribeResponse,
 )
 
 __all__ = ["TEXT", "elsewhere", "inference_geo", "of_prompt", "own_tools", "service_tier", "units"]
@@ -91,6 +94,8 @@ def units(
         content = response.choices[0].message.content
         if len(content) == 1 and type(content[0]) is Text:  # as most are
             return TEXT, None
+    if isinstance(response, TranscribeResponse):
+        return {**prompt, **_seconds(response)}, None
     said = [part for c in response.choices for part in c.message.content] if isinstance(response, ChatResponse) else []
     text = all(type(part) is Text for part in said) or not any(isinstance(p, Audio | Image | Opaque) for p in said)
     if text and prompt is TEXT and not request.extra:
@@ -105,6 +110,8 @@ def units(
 
 def of_prompt(request: Request) -> Mapping[str, int | None]:
     """What is known of these counts before the answer: those of what the prompt does not have."""
+    if isinstance(request, Speak):  # what it says is of no kind that is counted
+        return {**TEXT_PROMPT, **_NOT_AN_HOUR, "input_characters": len(request.text)}
     kinds = _kinds(request)
     if not kinds:
         return TEXT
@@ -114,6 +121,13 @@ def of_prompt(request: Request) -> Mapping[str, int | None]:
     if "opaque" not in kinds:
         found |= {name: 0 for kind, names in _OF_KIND.items() if kind not in kinds for name in names}
     return found
+
+
+def _seconds(response: TranscribeResponse) -> Mapping[str, Any]:
+    """How much sound is charged for, where the host tells that, else how much there was."""
+    told = response.extra.get("usage") if response.extra else None
+    seconds = told.get("seconds") if isinstance(told, Mapping) else response.duration_s
+    return {} if seconds is None else {"audio_seconds": seconds}
 
 
 def _ran(response: Response, said: Iterable[Part], found: dict[str, int | None]) -> str | None:
@@ -131,6 +145,8 @@ def _ran(response: Response, said: Iterable[Part], found: dict[str, int | None])
 
 def _kinds(request: Request) -> set[str]:
     """Which kinds of parts beside text the prompt has; `hour` where a mark wants its prefix kept for so long."""
+    if isinstance(request, Transcribe):
+        return {"audio"}
     if not isinstance(request, Conversation):
         return set()
     kinds: set[str] = set()

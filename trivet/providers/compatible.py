@@ -11,8 +11,9 @@ from trivet.errors import ConfigError, ProviderError
 from trivet.providers.hosted import Hosted, Route
 from trivet.providers.hosts import HOSTS, Host
 from trivet.providers.settings import ProviderSettings
-from trivet.types import Chat, Complete, Conversation, Embed, Request
-from trivet.wire import openai_chat, openai_completions, openai_embeddings, openai_responses
+from trivet.types import Chat, Complete, Conversation, Embed, Request, Rerank, Speak, Transcribe, replace
+from trivet.wire import openai_chat, openai_completions, openai_embeddings, openai_responses, rerank_out
+from trivet.wire.openai_audio import speech_out, transcriptions_out
 from trivet.wire.thinking import leave_out
 
 _CHATS = {
@@ -22,6 +23,9 @@ _CHATS = {
 _OTHERS: Mapping[str, tuple[type[Request], Route]] = {
     "complete": (Complete, Route(path="completions", wire=openai_completions, streams=True)),
     "embed": (Embed, Route(path="embeddings", wire=openai_embeddings)),
+    "rerank": (Rerank, Route(path="rerank", wire=rerank_out)),
+    "transcribe": (Transcribe, Route(path="audio/transcriptions", wire=transcriptions_out, streams=True)),
+    "speak": (Speak, Route(path="audio/speech", wire=speech_out, streams=True)),
 }
 
 
@@ -49,6 +53,8 @@ class Compatible(Hosted):
         self.quirks = host.quirks
         tasks: dict[str, tuple[type[Request], Route]] = {**_OTHERS, "chat": (Chat, _CHATS[host.protocols[0]])}
         self.routes = dict(tasks[task] for task in host.tasks)
+        if host.rerank_path is not None:
+            self.routes[Rerank] = replace(self.routes[Rerank], path=host.rerank_path)
         super().__init__(settings, name=name)
 
     def headers(self, key: str | None) -> dict[str, str]:

@@ -195,7 +195,12 @@ class HostedModel(Model):
                 return
             async with aclosing(reply.chunks()) as chunks:
                 parser = sse.Parser()
+                feed = getattr(reader, "feed", None)
                 async for chunk in chunks:
+                    if feed is not None:
+                        for event in feed(chunk):
+                            yield _noted(event, notes)
+                        continue
                     for told in parser.feed(chunk):
                         for event in reader.event(told):
                             yield _noted(event, notes)
@@ -222,10 +227,14 @@ class HostedModel(Model):
         if isinstance(request, Conversation):
             request, more = suited(request, target, wire)
             notes += more + reordered(request, target, wire)
-        body = source.body(request, target, wire)
+        headers = provider.all_headers()
+        encode = getattr(wire, "encode", None)
+        if encode is None:
+            body = source.body(request, target, wire)
+        else:
+            body, headers["content-type"] = encode(request, target)
         path = (target.stream and route.stream_path) or route.path
         url = f"{provider.base}/{path.format(model=self.name)}"
-        headers = provider.all_headers()
         for name, value in request.context.headers.items():
             if name in provider.forwards:
                 headers[name] = _joined(headers[name], value) if name in provider.joins and name in headers else value

@@ -2,7 +2,8 @@
 
 A deviation stands here only where the host documents it, on the page that the comment names, or where its server's own
 source shows it. What the quirks mean is said in `trivet.wire.openai_chat.terms`, and of embeddings in
-`trivet.wire.openai_embeddings`; `encrypted_reasoning` says whether responses may be asked for it.
+`trivet.wire.openai_embeddings`, of rerank in `trivet.wire.rerank_out`, and of sound in
+`trivet.wire.openai_audio.transcriptions_out`; `encrypted_reasoning` says whether responses may be asked for it.
 """
 
 from __future__ import annotations
@@ -12,15 +13,17 @@ from typing import Any, Literal
 
 from trivet.types import Value
 
-Task = Literal["chat", "complete", "embed"]
+Task = Literal["chat", "complete", "embed", "rerank", "transcribe", "speak"]
 Protocol = Literal["openai-chat", "openai-responses"]
 ALL: tuple[Task, ...] = ("chat", "complete", "embed")
+SOUND: tuple[Task, ...] = ("transcribe", "speak")
 
 
 class Host(Value, frozen=True, kw_only=True):
     """`base_url` is None where there is one for each customer, or for each machine; `example` is then what one looks
     like. `port` is where a server of one's own usually listens. `protocols` are those that a chat may be asked in: the
-    client's where it is among them, else the first. `key_header` is what the key is sent in."""
+    client's where it is among them, else the first. `key_header` is what the key is sent in. `rerank_path` goes on from
+    the base URL, where rerank is not beside the others."""
 
     name: str
     base_url: str | None = None
@@ -33,6 +36,7 @@ class Host(Value, frozen=True, kw_only=True):
     family: str | None = None  # whose signatures and opaque blocks it takes, where not its own
     tasks: tuple[Task, ...] = ("chat",)
     protocols: tuple[Protocol, ...] = ("openai-chat",)
+    rerank_path: str | None = None
     lists: bool = True  # whether its models can be asked for
     quirks: Mapping[str, Any] = {}
 
@@ -86,20 +90,22 @@ _ROWS = (
             "cache": "automatic",
         },
     ),
-    # console.groq.com/docs/openai: these fields are a 400.
+    # console.groq.com/docs/openai: these fields are a 400. console.groq.com/docs/speech-to-text: less than 10 seconds
+    # of sound are charged as 10.
     Host(
         name="groq",
         base_url="https://api.groq.com/openai/v1",
         key_variable="GROQ_API_KEY",
+        tasks=("chat", *SOUND),
         protocols=("openai-chat", "openai-responses"),
-        quirks={"no": ("logprobs", "top_logprobs", "logit_bias", "name", "n")},
+        quirks={"no": ("logprobs", "top_logprobs", "logit_bias", "name", "n"), "least_audio_s": 10},
     ),
-    # docs.together.ai/docs/inference/openai-compatibility
+    # docs.together.ai/docs/inference/openai-compatibility, and its API reference: audio and rerank
     Host(
         name="together",
         base_url="https://api.together.ai/v1",
         key_variable="TOGETHER_API_KEY",
-        tasks=ALL,
+        tasks=(*ALL, "rerank", *SOUND),
         quirks={"max_tokens": "max_tokens"},
     ),
     # docs.fireworks.ai/tools-sdks/openai-compatibility
@@ -164,33 +170,60 @@ _ROWS = (
         lists=False,
         quirks={"reasoning_details": False},  # as OpenAI's own chat completions
     ),
-    # docs.voyageai.com/reference/embeddings-api: `output_dimension`; usage is `total_tokens` alone; no list of models.
+    # docs.voyageai.com/reference: embeddings-api (`output_dimension`; usage is `total_tokens` alone), reranker-api
+    # (`top_k`); no list of models.
     Host(
         name="voyage",
         base_url="https://api.voyageai.com/v1",
         key_variable="VOYAGE_API_KEY",
-        tasks=("embed",),
+        tasks=("embed", "rerank"),
         lists=False,
-        quirks={"base64": True, "dimensions": "output_dimension"},
+        quirks={"base64": True, "dimensions": "output_dimension", "top_n": "top_k"},
     ),
-    # docs.cohere.com/docs/compatibility-api: chat completions and embeddings are all that it documents.
+    # api.jina.ai/redoc: rerank sends the documents back unless it is told not to; no list of models.
+    Host(
+        name="jina",
+        base_url="https://api.jina.ai/v1",
+        key_variable="JINA_API_KEY",
+        tasks=("embed", "rerank"),
+        lists=False,
+        quirks={"return_documents": True},
+    ),
+    # docs.cohere.com/docs/compatibility-api: chat completions and embeddings are all that it documents. Rerank is at
+    # Cohere's own address, /v2/rerank (docs.cohere.com/reference/rerank).
     Host(
         name="cohere",
         base_url="https://api.cohere.ai/compatibility/v1",
         key_variable="COHERE_API_KEY",
-        tasks=("chat", "embed"),
+        tasks=("chat", "embed", "rerank"),
+        rerank_path="../../v2/rerank",
         lists=False,
         quirks={"max_tokens": "max_tokens"},
     ),
-    # docs.vllm.ai/en/stable: features/reasoning_outputs (`reasoning`), features/automatic_prefix_caching.
-    _served("vllm", 8000, reasoning_content="reasoning", send_thinking=True, cache="automatic", base64=True),
+    # docs.vllm.ai/en/stable: features/reasoning_outputs (`reasoning`), features/automatic_prefix_caching; and
+    # serving/openai_compatible_server: transcriptions, rerank.
+    _served(
+        "vllm",
+        8000,
+        (*ALL, "rerank", "transcribe"),
+        reasoning_content="reasoning",
+        send_thinking=True,
+        cache="automatic",
+        base64=True,
+    ),
     # docs.sglang.io: advanced_features/separate_reasoning; prefixes are kept (RadixAttention).
     _served("sglang", 30000, reasoning_content="reasoning_content", send_thinking=True, cache="automatic"),
     # docs.ollama.com/api/openai-compatibility
     _served("ollama", 11434, reasoning_content="reasoning", send_thinking=True, cache="automatic", base64=True),
-    # llama.cpp's tools/server/README.md: `--reasoning-format`, `cache_prompt`, `encoding_format`.
+    # llama.cpp's tools/server/README.md: `--reasoning-format`, `cache_prompt`, `encoding_format`, `/v1/rerank`.
     _served(
-        "llama-server", 8080, reasoning_content="reasoning_content", send_thinking=True, cache="automatic", base64=True
+        "llama-server",
+        8080,
+        (*ALL, "rerank"),
+        reasoning_content="reasoning_content",
+        send_thinking=True,
+        cache="automatic",
+        base64=True,
     ),
     # lmstudio.ai/docs/developer/openai-compat
     _served("lmstudio", 1234),
@@ -207,7 +240,7 @@ _ROWS = (
         quirks={"base64": True},
     ),
     # Anything else.
-    _served("openai-compatible", None),
+    _served("openai-compatible", None, (*ALL, "rerank", *SOUND)),
 )
 
 HOSTS: Mapping[str, Host] = {host.name: host for host in _ROWS}

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from trivet.providers.hosted import Hosted, Route
-from trivet.types import Chat, Complete, Conversation, Embed, Request
+from trivet.types import Chat, Complete, Conversation, Embed, Request, Speak, Transcribe
 from trivet.wire import openai_chat, openai_completions, openai_embeddings, openai_responses
+from trivet.wire.openai_audio import speech_out, transcriptions_out
 from trivet.wire.thinking import leave_out
 
 COMPLETIONS = Route(path="chat/completions", wire=openai_chat, streams=True)
@@ -28,6 +29,8 @@ class OpenAI(Hosted):
         Chat: RESPONSES,
         Complete: Route(path="completions", wire=openai_completions, streams=True),
         Embed: Route(path="embeddings", wire=openai_embeddings),
+        Transcribe: Route(path="audio/transcriptions", wire=transcriptions_out, streams=True),
+        Speak: Route(path="audio/speech", wire=speech_out, streams=True),
     }
 
     def route(self, request: Request) -> Route:

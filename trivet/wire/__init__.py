@@ -18,11 +18,13 @@ And before a provider, all that `trivet.providers.hosted` needs:
 - `told(own, target) -> dict`: of a body that a client wrote in this protocol (`own`), the fields that go out with other
   values than the client's, whatever it wrote: the model's name, and whether it streams where the body says so; with
   `msgspec.UNSET` those that do not go out.
+- `encode(request, target) -> (body, content_type)`, in the place of these two where the body is no JSON: a form.
 - `hinted(own, after, before) -> dict | None`, where it has one: of a body that a client wrote in this protocol, the
   fields that a wrapper's hints on caching change; None where it has changed anything else, which takes longer to find.
 - `Reader(request, target)`: one per request. `whole(body)` is a whole answer as the response; `event(event)` the events
   that one server-sent event amounts to; `end()` those that are left when the stream is over, the last of which is
   `Done`. Raises the error that the provider told in mid-stream, and `TransportError` from `end` where it was cut.
+  Where a stream need not be one of server-sent events, it has `feed(chunk)`, the events that the next bytes amount to.
 - `read_error(status, headers, body, target) -> TrivetError`: the provider's answer with a status of 400 or more.
 """
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from trivet.errors import ProviderError
+from trivet.errors import ProviderError, TransportError
 from trivet.types import Aside, Event, Request, Response, Source, replace
 from trivet.wire import Target
 from trivet.wire.openai_errors import stream_error
@@ -20,6 +20,9 @@ _CALLED = {
     "openai-chat": "chat completions",
     "openai-completions": "plain completions",
     "openai-embeddings": "OpenAI's embeddings",
+    "openai-speech": "OpenAI's speech",
+    "openai-transcriptions": "OpenAI's transcriptions",
+    "rerank": "rerank",
 }
 _NO_USAGE = re.compile(rb',\s*"usage"\s*:\s*null')  # outside of strings, whose quotes have a backslash
 
@@ -66,6 +69,11 @@ class Received:
     def broken(self, what: str, body: bytes) -> ProviderError:
         who = self.target.provider
         return ProviderError(f"{who} sent {what}: is it a host of {_CALLED[self.protocol]}?", provider=who, body=body)
+
+    def cut(self) -> TransportError:
+        """For a stream without its last event."""
+        who = self.target.provider
+        return TransportError(f"{who}: the stream was cut before the answer's end; ask again", provider=who)
 
     def whole(self, response: R, body: bytes) -> R:
         return replace(response, raw=Source(protocol=self.protocol, body=body)) if self.own else response

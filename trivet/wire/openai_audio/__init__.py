@@ -1,1 +1,1 @@
-"""OpenAI's audio, before a client: speech to text, and text to speech."""
+"""OpenAI's audio, before clients and before hosts: speech to text, and text to speech."""

@@ -16,10 +16,10 @@ from trivet.wire.data_url import write_base64
 from trivet.wire.fields import Fields, read_object
 from trivet.wire.openai_errors import error
 
-__all__ = ["PROTOCOL", "Renderer", "error", "parse"]
+__all__ = ["PROTOCOL", "TYPES", "Renderer", "error", "parse"]
 
 PROTOCOL = "openai-speech"
-_TYPES = {
+TYPES = {
     "mp3": "audio/mpeg",
     "opus": "audio/ogg",
     "aac": "audio/aac",
@@ -51,7 +51,7 @@ def parse(body: bytes) -> Incoming:
         source=Source(protocol=PROTOCOL, body=body),
         extra=data.rest(),  # last: what nothing above has taken
     )
-    kind = None if as_events else _TYPES[request.format]
+    kind = None if as_events else TYPES[request.format]
     return Incoming(request=request, stream=True, content_type=kind)
 
 
