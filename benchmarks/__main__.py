@@ -21,6 +21,7 @@ from benchmarks.report import page, table
 from benchmarks.routing import routing
 from benchmarks.sides import Async, Bare, Side, Sync
 from benchmarks.start_up import start_up
+from benchmarks.texts import texts
 from benchmarks.wrappers import wrappers
 from trivet.local.llama import Llama
 from trivet.local.provider import Local
@@ -28,13 +29,26 @@ from trivet.local.settings import LocalSettings
 
 RESULTS = Path(__file__).with_name("results.md")
 MODEL = "smollm2"
-SUBJECTS = ("start-up", "gateway", "routing", "wrappers", "counted", "decode", "prefill", "at-once", "cancel", "memory")
+SUBJECTS = (
+    "start-up",
+    "gateway",
+    "routing",
+    "wrappers",
+    "counted",
+    "texts",
+    "decode",
+    "prefill",
+    "at-once",
+    "cancel",
+    "memory",
+)
 WITHOUT_MODEL: dict[str, Callable[[], list[Row]]] = {
     "start-up": start_up,
     "gateway": gateway,
     "routing": routing,
     "wrappers": wrappers,
     "counted": counted,
+    "texts": texts,
 }
 
 

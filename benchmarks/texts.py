@@ -1,0 +1,134 @@
+"""Vectors of texts: all-MiniLM-L6-v2 in this process, against sentence-transformers (torch, CPU) on the same texts and
+weights, in a Python of its own that has it: `TRIVET_PEERS_PYTHON`, else the one of `make bench-peers`. Without one only
+a short text is measured."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import random
+import statistics
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from benchmarks.counted import PEERS
+from benchmarks.pairs import Row, at_least, at_most, rounds
+from trivet.local import pull, weights
+from trivet.local.provider import Local
+from trivet.model import Model
+from trivet.types import Embed
+
+MODEL = "minilm"
+SHORT = "How do I bake bread at home?"
+SHORTS = 20  # short texts of one round, one after the other
+BATCH = 64
+WORDS = (
+    "time year people way day man thing woman life child world school state family student group country problem hand "
+    "part place case week company system program question work government number night point home water room mother "
+    "area money story fact month lot right study book eye job word business issue side kind head house service friend"
+)
+
+# The weights folder lacks sentence-transformers' own list of its steps, so that they are named here.
+PEER = """
+import json, sys, time
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
+words = Transformer(sys.argv[1], max_seq_length=256)
+model = SentenceTransformer(modules=[words, Pooling(384, pooling_mode="mean"), Normalize()], device="cpu")
+model.encode(["loaded"])
+print("ready", flush=True)
+for line in sys.stdin:
+    texts = json.loads(line)
+    begin = time.perf_counter()
+    model.encode(texts, show_progress_bar=False)
+    print(time.perf_counter() - begin, flush=True)
+"""
+
+
+def texts() -> list[Row]:
+    pull.pull(MODEL, weights.home())
+    with asyncio.Runner() as runner:
+        local = Local()
+        model = local.model(MODEL)
+        embed(runner, model, [SHORT])  # loads
+        rows = [_short(runner, model)]
+        if (python := _python()) is not None:
+            with _peer(python) as peer:
+                rows += _against(runner, model, peer)
+        runner.run(local.close())
+    return rows
+
+
+def embed(runner: asyncio.Runner, model: Model, some: Sequence[str]) -> float:
+    """Seconds for one request of all of them."""
+    begin = time.perf_counter()
+    runner.run(model.call(Embed(texts=tuple(some))))
+    return time.perf_counter() - begin
+
+
+def _short(runner: asyncio.Runner, model: Model) -> Row:
+    taken = [embed(runner, model, [SHORT]) * 1e3 for _ in range(10 * SHORTS)]
+    return at_most(5, "ms", "one short text, embedded", taken, f"{10 * SHORTS} requests, one by one", digits=1)
+
+
+def _against(runner: asyncio.Runner, model: Model, peer: Callable[[Sequence[str]], float]) -> list[Row]:
+    drawn: list[list[str]] = [[]]
+
+    def fresh() -> float:
+        chosen, words = random.Random(time.time_ns()), WORDS.split()
+        drawn[0] = [" ".join(chosen.choices(words, k=chosen.randint(3, 100))) for _ in range(BATCH)]
+        return 0.0
+
+    fresh()
+    sides = {"trivet": lambda: embed(runner, model, drawn[0]), "sentence-transformers": lambda: peer(drawn[0])}
+    found = rounds(f"{BATCH} texts, embedded", sides)
+    singles = {
+        "trivet": lambda: sum(embed(runner, model, [SHORT]) for _ in range(SHORTS)),
+        "sentence-transformers": lambda: sum(peer([SHORT]) for _ in range(SHORTS)),
+    }
+    alone = rounds("a short text, embedded", singles)
+    return [
+        _row(1.2, f"{BATCH} texts of 3 to 100 words, fp32, against sentence-transformers", found, BATCH),
+        _row(None, "one short text, against sentence-transformers", alone, SHORTS),
+    ]
+
+
+def _row(target: float | None, what: str, found: dict[str, list[float]], count: int) -> Row:
+    ours, theirs = found["trivet"], found["sentence-transformers"]
+    speeds = [count / statistics.median(side) for side in (ours, theirs)]
+    ratios = [their / our for our, their in zip(ours, theirs, strict=True)]
+    return at_least(target, what, ratios, f"{speeds[0]:.0f} against {speeds[1]:.0f} texts/s")
+
+
+def _python() -> str | None:
+    """One that has sentence-transformers."""
+    for python in (os.environ.get("TRIVET_PEERS_PYTHON"), str(PEERS / "python")):
+        if python and Path(python).exists():
+            found = subprocess.run([python, "-c", "import sentence_transformers"], capture_output=True, check=False)
+            if found.returncode == 0:
+                return python
+    return None
+
+
+@contextlib.contextmanager
+def _peer(python: str) -> Iterator[Callable[[Sequence[str]], float]]:
+    """Seconds that sentence-transformers takes for texts, by its own clock."""
+    command, pipe = [python, "-c", PEER, str(weights.home() / MODEL)], subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        asked, told = process.stdin, process.stdout
+        if told.readline() != "ready\n":
+            raise RuntimeError(f"sentence-transformers did not begin in {python}: run PEER of {__file__} there by hand")
+
+        def seconds(some: Sequence[str]) -> float:
+            asked.write(json.dumps(list(some)) + "\n")
+            asked.flush()
+            return float(told.readline())
+
+        yield seconds
+        asked.close()
