@@ -215,6 +215,33 @@ async def test_efficientnet_knows_a_cat_a_coffee_and_a_rocket(
     assert answer.model == "local/efficientnet"
 
 
+# The four likeliest classes of three drawn squares, and their probabilities: efficientnet_lite_pytorch 0.1.0 (the
+# package's own network) by torch 2.13.0, with the same weights.
+REFERENCE = {
+    "slopes": {818: 0.0252766, 782: 0.0228364, 499: 0.0163562, 604: 0.0157374},
+    "rings": {417: 0.5552917, 506: 0.1249333, 854: 0.0232901, 644: 0.0216974},
+    "bars": {549: 0.0440271, 885: 0.0264664, 916: 0.0226909, 782: 0.0178069},
+}
+
+
+def drawn() -> dict[str, Any]:
+    y, x = np.mgrid[0:224, 0:224]
+    colours = {
+        "slopes": (x, y, (x + y) // 2),
+        "rings": (((x - 112) ** 2 + (y - 112) ** 2) // 50, ((x - 60) ** 2 + y**2) // 40, x * y // 90),
+        "bars": (x // 16 * 40, y // 8 * 30, (x + y) // 12 * 50),
+    }
+    return {name: np.stack([one % 256 for one in three], -1).astype(np.uint8) for name, three in colours.items()}
+
+
+@pytest.mark.parametrize("name", REFERENCE)
+async def test_the_scores_are_those_of_the_original_network(name: str, efficientnet: EfficientNetLite) -> None:
+    image = Image(data=saved(PIL.Image.fromarray(drawn()[name])))
+    answer = await efficientnet.call(Classify(image=image, top=4))
+    expected = {classes()[number]: score for number, score in REFERENCE[name].items()}
+    assert {label.label: label.score for label in answer.labels} == pytest.approx(expected, abs=1e-5)
+
+
 async def test_all_labels_together_are_certain_and_the_likeliest_come_first(
     efficientnet: EfficientNetLite, samples: dict[str, bytes]
 ) -> None:
