@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -22,7 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trivet.cli import main
-from trivet.errors import RequestError, TrivetError, UnsupportedError
+from trivet.errors import RequestError, TrivetError, UnsupportedError, WeightsError
 from trivet.local import weights
 from trivet.local.provider import Local
 from trivet.local.pull import pull
@@ -250,6 +251,44 @@ async def test_the_catalogue_has_it_as_the_first_that_transcribes(
     response = await model.call(Transcribe(audio=Audio(data=clips["hello_world"][0])))
     assert isinstance(response, TranscribeResponse)
     assert words(response.text) == ["hello", "world"]
+    await local.close()
+
+
+async def test_a_whisper_of_ones_own_is_its_folder(
+    whisper_folder: Path, tmp_path: Path, clips: dict[str, tuple[bytes, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its files are recorded at first use, and a change of one is told."""
+    monkeypatch.setenv("TRIVET_HOME", str(tmp_path / "home"))
+    mine = tmp_path / "mine"
+    shutil.copytree(whisper_folder, mine)
+    hello = Transcribe(audio=Audio(data=clips["hello_world"][0]))
+    local = Local(LocalSettings(threads=1))
+    assert local.at(str(mine)) is local.at(f"{mine}/")
+    response = await local.at(str(mine)).call(hello)
+    assert isinstance(response, TranscribeResponse)
+    assert words(response.text) == ["hello", "world"]
+    await local.close()
+    changed = mine / "vocabulary.txt"
+    changed.write_bytes(changed.read_bytes().replace(b"hello", b"hallo"))
+    again = Local(LocalSettings(threads=1))
+    with pytest.raises(WeightsError, match=f"trivet pull {changed}"):
+        await again.at(str(mine)).call(hello)
+    assert main(["pull", str(changed)]) == 0
+    assert isinstance(await again.at(str(mine)).call(hello), TranscribeResponse)
+    await again.close()
+
+
+async def test_a_folder_that_is_none_and_weights_that_are_none_are_told(
+    whisper_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRIVET_HOME", str(tmp_path / "home"))
+    with pytest.raises(WeightsError, match="Name a GGUF file, or the folder of a Whisper"):
+        Local().at(str(tmp_path))
+    shutil.copytree(whisper_folder, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "model.bin").write_bytes(b"no weights")
+    local = Local()
+    with pytest.raises(WeightsError, match="cannot be loaded as a Whisper"):
+        await local.at(str(tmp_path)).call(Transcribe(audio=Audio(data=file(tone(440, 16_000), 16_000))))
     await local.close()
 
 

@@ -116,6 +116,30 @@ def test_every_file_of_the_entry_is_put_there_and_nothing_else(tiny: Tiny) -> No
     assert tiny.leftovers() == []
 
 
+def test_files_of_several_wheels_lie_in_one_folder(tiny: Tiny) -> None:
+    words = {"other/words.txt": b"one two\n"}
+    other = wheel(tiny.parcels, words, name="trivet_test_words")
+    also = entry(other, words, package="trivet-test-words==1.0")
+    tiny.pin(also=(catalog.Parcel(**{name: getattr(also, name) for name in catalog.Parcel.__struct_fields__}),))
+    assert pull("tiny", tiny.home).fresh
+    assert sorted(path.name for path in tiny.final.iterdir()) == ["notes.txt", "tiny.gguf", "words.txt"]
+    (tiny.final / "words.txt").write_bytes(b"one six\n")
+    with pytest.raises(WeightsError, match=r"words\.txt has SHA-256 .* trivet pull tiny"):
+        find("tiny", tiny.home)
+    assert pull("tiny", tiny.home).fresh
+    assert (tiny.final / "words.txt").read_bytes() == b"one two\n"
+
+
+def test_weights_with_terms_are_got_only_by_who_accepts_them(tiny: Tiny, capsys: pytest.CaptureFixture[str]) -> None:
+    tiny.pin(terms="they are for tests only.")
+    assert main(["pull", "tiny"]) == 1
+    told = "tiny has terms: they are for tests only. If you accept them: trivet pull --accept-license tiny"
+    assert told in capsys.readouterr().err
+    assert not tiny.final.exists()
+    assert main(["pull", "--accept-license", "tiny"]) == 0
+    assert main(["pull", "tiny"]) == 0  # they are here: nothing is left to accept
+
+
 def test_what_is_here_is_not_got_again(tiny: Tiny) -> None:
     pull("tiny", tiny.home)
     tiny.cut_off()

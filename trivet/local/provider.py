@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trivet import catalog
+from trivet.errors import WeightsError
 from trivet.local import weights
 from trivet.local.settings import LocalSettings
 from trivet.model import Model, Provider
@@ -59,12 +60,31 @@ class Local(Provider):
         return self._models[name]
 
     def at(self, path: str) -> Model:
-        """The model of a GGUF of the user's own."""
+        """The model of a GGUF of the user's own, or of a folder that an engine takes: a Whisper for CTranslate2."""
         key = os.path.abspath(os.path.expanduser(path))
         if key not in self._models:
-            file = weights.verify_path(key, self.home, digests=False)
-            self._models[key] = self._open(file, path, lambda: weights.verify_path(key, self.home))
+            if os.path.isdir(key):
+                self._models[key] = self._folder(Path(key), path)
+            else:
+                file = weights.verify_path(key, self.home, digests=False)
+                self._models[key] = self._open(file, path, lambda: weights.verify_path(key, self.home))
         return self._models[key]
+
+    def _folder(self, folder: Path, name: str) -> Model:
+        from trivet.local.speech import whisper
+
+        files = whisper.files(folder)
+        if not files:
+            raise WeightsError(
+                f"{folder} is no folder that is known here. Name a GGUF file, or the folder of a Whisper for "
+                "CTranslate2 (model.bin, config.json, tokenizer.json, vocabulary.txt or .json)."
+            )
+
+        def verify() -> None:
+            for file in files:
+                weights.unchanged(file, self.home)
+
+        return whisper.Whisper(folder, self.settings, name=name, verify=verify)
 
     def _open(self, file: Path, name: str, verify: Callable[[], object]) -> Llama:
         from trivet.local.llama import Llama

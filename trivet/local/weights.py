@@ -19,7 +19,7 @@ from trivet.errors import WeightsError
 from trivet.local import gguf
 from trivet.local.digests import Record, digest, record, recorded
 
-__all__ = ["accept", "find", "home", "quoted", "verify", "verify_path"]
+__all__ = ["accept", "find", "home", "quoted", "unchanged", "verify", "verify_path"]
 
 
 def home(setting: str | os.PathLike[str] | None = None) -> Path:
@@ -73,11 +73,17 @@ def verify_path(path: str | os.PathLike[str], home: Path, *, digests: bool = Tru
     """
     path = Path(os.path.abspath(os.path.expanduser(path)))
     header = _whole_gguf(path)
-    if not digests:
-        return path
+    if digests:
+        unchanged(path, home, licence=header.licence)
+    return path
+
+
+def unchanged(path: Path, home: Path, *, licence: str | None = None) -> None:
+    """Records the digest of a file of the user's own at its first use, and from then on raises WeightsError where it
+    is another one."""
     known = recorded(path, home)
     if known is None:
-        _record(path, home, header)
+        _record(path, home, licence)
     elif (found := digest(path, home)) != known.sha256:
         if known.source is not None:
             raise WeightsError(
@@ -88,18 +94,19 @@ def verify_path(path: str | os.PathLike[str], home: Path, *, digests: bool = Tru
             f"{path} has changed since it was first used: its SHA-256 was {known.sha256[:16]}… and is {found[:16]}…. "
             f"If that is meant, accept the new content: trivet pull {quoted(path)}"
         )
-    return path
 
 
 def accept(path: str | os.PathLike[str], home: Path) -> Record:
-    """Records the digest that the user's own GGUF has now, whatever was recorded before. Raises as `verify_path`."""
+    """Records the digest that the user's own GGUF has now, whatever was recorded before, or that of another file that
+    was in use before. Raises as `verify_path`."""
     path = Path(os.path.abspath(os.path.expanduser(path)))
-    return _record(path, home, _whole_gguf(path))
+    in_use = path.suffix != ".gguf" and path.is_file() and recorded(path, home) is not None
+    return _record(path, home, None if in_use else _whole_gguf(path).licence)
 
 
-def _record(path: Path, home: Path, header: gguf.Header) -> Record:
+def _record(path: Path, home: Path, licence: str | None) -> Record:
     try:
-        return record(path, digest(path, home), home, licence=header.licence)
+        return record(path, digest(path, home), home, licence=licence)
     except OSError as error:
         raise WeightsError(
             f"The digest of {path} cannot be recorded in {home} ({error.strerror or error}). "

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator, Iterator
+from pathlib import Path
 from typing import Any
 
-from trivet.errors import RequestError, UnsupportedError
+from trivet.errors import RequestError, UnsupportedError, WeightsError
 from trivet.local.loaded import Loaded, needed
 from trivet.local.speech.sound import Sound, refuse_address
 from trivet.types import Done, Event, Request, Segment, SegmentDelta, Transcribe, TranscribeResponse, Word
 
-__all__ = ["Whisper"]
+__all__ = ["Whisper", "files"]
 
 RATE = 16_000  # Hz: what Whisper hears
 # The words of a multilingual vocabulary are so many at least; CTranslate2 tells the two kinds apart by it as well.
 MULTILINGUAL = 51_865
+
+
+def files(folder: Path) -> tuple[Path, ...]:
+    """What of a folder is a Whisper for CTranslate2; nothing where it is none, or not whole."""
+    vocabulary = next((folder / n for n in ("vocabulary.json", "vocabulary.txt") if (folder / n).is_file()), None)
+    found = [folder / name for name in ("model.bin", "config.json", "tokenizer.json")]
+    return (*found, vocabulary) if vocabulary is not None and all(file.is_file() for file in found) else ()
 
 
 class Whisper(Loaded[Any]):
@@ -39,13 +47,12 @@ class Whisper(Loaded[Any]):
 
     def load(self) -> Any:
         faster_whisper = needed("faster_whisper", self.extra)
-        return faster_whisper.WhisperModel(
-            str(self.path),
-            device="cpu",
-            compute_type="int8",
-            cpu_threads=self.settings.threads or 0,
-            local_files_only=True,
-        )
+        threads = self.settings.threads or 0
+        options = {"device": "cpu", "compute_type": "int8", "cpu_threads": threads, "local_files_only": True}
+        try:
+            return faster_whisper.WhisperModel(str(self.path), **options)
+        except (RuntimeError, ValueError) as error:
+            raise WeightsError(f"{self.path} cannot be loaded as a Whisper: {error}. Convert it again.") from None
 
     async def stream(self, request: Request) -> AsyncGenerator[Event, None]:
         self.require(request)
