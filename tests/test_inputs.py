@@ -51,7 +51,7 @@ def test_a_picture_is_taken_by_path_bytes_or_as_a_part(tmp_path: Path) -> None:
         assert inputs.picture(each) == whole
 
 
-@pytest.mark.parametrize("kind", ["BMP", "TIFF", "JPEG", "GIF", "WEBP"])
+@pytest.mark.parametrize("kind", ["BMP", "TIFF", "JPEG", "GIF", "WEBP", "AVIF"])
 def test_every_kind_of_picture_that_pillow_writes_is_known(kind: str) -> None:
     out = io.BytesIO()
     Pillow.new("RGB", (3, 2), "red").save(out, kind)

@@ -27,6 +27,7 @@ _TYPES = {  # by the end of a name
     "jpeg": "image/jpeg",
     "gif": "image/gif",
     "webp": "image/webp",
+    "avif": "image/avif",
     "bmp": "image/bmp",
     "tif": "image/tiff",
     "tiff": "image/tiff",
@@ -48,7 +49,7 @@ _TAKES: dict[type[Any], tuple[str, ...]] = {
     Audio: ("audio/",),
     Document: ("application/pdf", "text/"),
 }
-_KINDS = "png, jpeg, gif, webp, bmp, tiff, wav, mp3, flac, ogg, pdf and UTF-8 text"
+_KINDS = "png, jpeg, gif, webp, avif, bmp, tiff, wav, mp3, flac, ogg, pdf and UTF-8 text"
 
 
 def image(source: Attachable, *, media_type: str | None = None, detail: Any = None) -> Image:
@@ -190,6 +191,8 @@ def media_type_of(data: bytes, path: str = "") -> str | None:
             return media_type
     if data.startswith(b"RIFF"):
         return {b"WEBP": "image/webp", b"WAVE": "audio/wav"}.get(data[8:12])
+    if data[4:12] == b"ftypavif":
+        return "image/avif"
     if data.startswith(b"BM") and data[6:10] == bytes(4):  # two letters alone may begin a text
         return "image/bmp"
     if len(data) > 1 and data[0] == 0xFF and data[1] & 0xE6 == 0xE2:  # an MPEG frame of layer III, without ID3 in front
