@@ -33,10 +33,15 @@ def run(args: argparse.Namespace) -> int:
         args.usage("--json, --srt and --vtt are three forms: choose one")
     options = {"language": args.language, "prompt": args.prompt, "words": args.words}
     sound = media.file(args, "recording")
+    plain = not (args.json or args.srt or args.vtt)
     with transcribe(sound, stream=True, model=args.model, config=args.config, **options) as segments:
         for segment in segments:
-            if not (args.json or args.srt or args.vtt):
+            if plain:
                 print(segment.text.strip(), flush=True)
+            elif sys.stderr.isatty():  # what is printed at the end can take long
+                print(f"\r{segment.end_s:.0f} s …", end="", file=sys.stderr, flush=True)
+    if not plain and sys.stderr.isatty():
+        print("\r\033[K", end="", file=sys.stderr, flush=True)
     response = segments.response
     media.notes(response)
     if args.json:
