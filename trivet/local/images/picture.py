@@ -70,15 +70,17 @@ def picture(image: Image, *, field: str = "image") -> Picture:
 
 def _opened(reader: Any, data: bytes, field: str) -> Any:
     """The image with its header read, and nothing decoded."""
+    reader.init()  # loads Pillow's readers, once
+    known = [name for name in FORMATS if name in reader.OPEN]  # Pillow before 11.3 has no AVIF
     try:
-        return reader.open(io.BytesIO(data), formats=FORMATS)
+        return reader.open(io.BytesIO(data), formats=known)
     except (reader.DecompressionBombError, reader.DecompressionBombWarning) as error:
         raise _too_large(_told(error), field) from None
     except reader.UnidentifiedImageError:
         if (size := _stated_size(data)) is not None:
             _check_size(size[0], size[1], field)
         what = f"{len(data):,} bytes that begin with {data[:8]!r}" if data else "no bytes at all"
-        kinds = ", ".join(FORMATS)
+        kinds = ", ".join(known)
         raise RequestError(f"This is not an image: {what}. Known are {kinds}: convert it to one", field=field) from None
     except Exception as error:  # as above
         raise RequestError(f"The image's header cannot be read: {_told(error)}. Send the file", field=field) from error

@@ -25,7 +25,7 @@ FILES = {
 MOST_SIDE = 2_000  # pixels; RapidOCR's own bound
 LEAST_SIDE = 32
 # RapidOCR scales the short side up to 736 pixels, whatever becomes of the long one: 2 x 2,000 would be 500 megapixels.
-MOST_RATIO = 8
+MOST_RATIO = 4
 
 
 class Fitted(NamedTuple):
