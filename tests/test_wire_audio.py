@@ -170,6 +170,14 @@ def test_json_has_tokens_where_they_are_known_and_no_usage_where_nothing_is() ->
     assert whole(TranscribeResponse(model="m", text="Hi")) == {"text": "Hi"}
 
 
+def test_what_a_host_charges_for_is_told_as_it_tells_it() -> None:
+    """Groq charges 10 seconds at least."""
+    charged = {"usage": {"type": "duration", "seconds": 10}}
+    told = TranscribeResponse(model="m", text="Hi", duration_s=2.5, extra=charged)
+    assert whole(told) == {"text": "Hi", **charged}
+    assert whole(told, response_format="verbose_json")["usage"] == charged["usage"]
+
+
 def test_text() -> None:
     assert whole(SAID, response_format="text") == "Hello, world.\n"
 

@@ -219,11 +219,12 @@ def _segment(i: int, segment: Segment) -> _Json:
 
 
 def _usage(response: TranscribeResponse) -> _Json:
-    """In tokens where they are known, else in seconds of sound; nothing where neither is."""
+    """In tokens where they are known, else in seconds of sound; nothing where neither is, and where a host has told it
+    in its own words (`extra`), which charges for more seconds than there are, perhaps."""
     if tokens := _tokens(response.usage):
         return {"usage": tokens}
     seconds = response.duration_s
-    return {} if seconds is None else {"usage": {"type": "duration", "seconds": seconds}}
+    return {} if seconds is None or "usage" in response.extra else {"usage": {"type": "duration", "seconds": seconds}}
 
 
 def _tokens(usage: Usage) -> _Json | None:
