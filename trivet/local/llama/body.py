@@ -98,13 +98,17 @@ def chat(request: Chat, limits: Limits) -> Json:
     return {**conversation(request, limits), **sampling(request.sampling, limits), **STREAM}
 
 
-def complete(request: Complete, limits: Limits) -> Json:
-    if request.suffix is not None:
-        raise UnsupportedError(f"{limits.name} does not fill in before a suffix: leave the suffix out", field="suffix")
+def complete(request: Complete, limits: Limits, tokens: Sequence[int] | None = None) -> Json:
+    """`tokens` are the prompt where the request has a suffix as well."""
     body = _extras(request, limits.name)
     if "chat_template_kwargs" in body:
         raise UnsupportedError("a plain completion has no chat template", field="chat_template_kwargs")
-    return {**body, "prompt": request.prompt, **sampling(request.sampling, limits), **STREAM}
+    return {
+        **body,
+        "prompt": request.prompt if tokens is None else tokens,
+        **sampling(request.sampling, limits),
+        **STREAM,
+    }
 
 
 # `verbose` tells, at the end, which stop sequence it was; progress makes prefill one callback a batch, to cancel at.

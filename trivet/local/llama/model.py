@@ -13,6 +13,7 @@ from typing import Any
 from trivet.errors import ConfigError, RequestError, TransportError, UnsupportedError
 from trivet.local import gguf
 from trivet.local.llama import body as bodies
+from trivet.local.llama import infill
 from trivet.local.llama.answer import Answer
 from trivet.local.llama.engine import EMBED_TOKENS, Engine, template
 from trivet.local.llama.sessions import session
@@ -143,7 +144,11 @@ class Llama(Model):
         yield Done(response=answer.chat())
 
     async def _complete(self, request: Complete) -> AsyncGenerator[Event, None]:
-        body = bodies.complete(request, await self._limits())
+        tokens = None
+        if request.suffix is not None:
+            infill.refuse(self.header, self.engine.name)
+            tokens = await infill.prompt(self.engine, self.header, request.prompt, request.suffix)
+        body = bodies.complete(request, await self._limits(), tokens)
         answer = Answer(self.engine.name, logprobs=request.sampling.logprobs)
         async with aclosing(self._run("complete", body, request, answer)) as events:
             async for event in events:

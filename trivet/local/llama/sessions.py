@@ -21,7 +21,7 @@ import threading
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
-_HEAD = 200  # letters by which a plain prompt is known
+_HEAD = 200  # letters, or tokens, by which a plain prompt is known
 
 
 class Sessions:
@@ -62,7 +62,8 @@ def session(body: Mapping[str, Any], name: str | None) -> Hashable:
     """What all turns of a conversation begin with, as the engine is told it: up to the first question. `name` is the
     client's own word for it."""
     if "prompt" in body:
-        return name, body["prompt"][:_HEAD]
+        prompt = body["prompt"]
+        return name, prompt[:_HEAD] if isinstance(prompt, str) else tuple(prompt[:_HEAD])
     beginning = []
     for message in body["messages"]:
         beginning.append(message.get("content"))
