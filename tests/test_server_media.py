@@ -14,7 +14,7 @@ import httpx2
 import openai
 import pytest
 
-from tests.servers import CEILING_S, Served, serving
+from tests.servers import CEILING_S, Process, Served, serving, start_trivet
 from trivet.errors import RequestError, TransportError, UnsupportedError
 from trivet.fake import Fake
 from trivet.types import Classify, Image, SpeakResponse, Transcribe
@@ -343,6 +343,49 @@ def test_a_refusal_of_the_model_is_in_openais_shape() -> None:
         "param": "image",
         "code": None,
     }
+
+
+# --- a server in front of another, so that each asks as it is asked -----------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def hop(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    folder = tmp_path_factory.mktemp("hop")
+    host = f'[providers.up]\nkind = "openai-compatible"\nbase_url = "{served.url}/v1"\n'
+    (folder / "trivet.toml").write_text(host)
+    with start_trivet(cwd=folder, env={"TRIVET_STATE": str(folder)}) as process:
+        yield process
+
+
+@pytest.fixture
+def through(hop: Process) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{hop.url}/v1", api_key="none", max_retries=0, timeout=CEILING_S) as client:
+        yield client
+
+
+def test_sound_goes_on_to_another_server_as_it_came(through: openai.OpenAI, fake: Fake) -> None:
+    events = list(through.audio.transcriptions.create(model="up/m", file=SOUND, stream=True, temperature=0.5))
+    assert [e.delta for e in events if e.type == "transcript.text.delta"] == ["Hel", "lo"]
+    request = fake.requests[-1]
+    assert isinstance(request, Transcribe)
+    assert (request.audio.data, request.extra) == (SOUND[1], {"temperature": "0.5"})
+
+
+def test_speech_comes_from_another_server(through: openai.OpenAI, fake: Fake) -> None:
+    answer = through.audio.speech.create(model="up/m", input="Hi", voice="alloy", instructions="Whisper.")
+    assert answer.content == b"Hello"
+    assert fake.requests[-1].extra == {"instructions": "Whisper."}
+
+
+def test_speech_that_another_server_breaks_off_is_cut_here_too(through: openai.OpenAI) -> None:
+    with pytest.raises((httpx2.RemoteProtocolError, openai.APIConnectionError)):
+        _ = through.audio.speech.create(model="up/broken", input="Hi", voice="alloy").content
+
+
+def test_another_server_ranks(hop: Process) -> None:
+    body = {"model": "up/m", "query": "q", "documents": ["a", "b"], "top_n": 1}
+    told = httpx2.post(f"{hop.url}/v1/rerank", json=body, timeout=CEILING_S).json()
+    assert told["results"] == [{"index": 0, "relevance_score": 1.0}]
 
 
 # --- what was there before -----------------------------------------------------------------------------------
