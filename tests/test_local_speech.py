@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import zipfile
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -60,11 +60,18 @@ def whisper_folder() -> Path:
     return pull("whisper-tiny.en", weights.home()).path.parent
 
 
-@pytest.fixture
-async def whisper(whisper_folder: Path) -> AsyncIterator[Whisper]:
+@pytest.fixture(scope="session")
+def whisper(whisper_folder: Path) -> Iterator[Whisper]:
+    """Loaded once for all of these tests: it is held by no event loop."""
     model = Whisper(whisper_folder, LocalSettings(threads=1), name="local/whisper-tiny.en")
     yield model
-    await model.close()
+    asyncio.run(model.close())
+
+
+@pytest.fixture
+def new_whisper(whisper_folder: Path) -> Whisper:
+    """One that has not loaded."""
+    return Whisper(whisper_folder, LocalSettings(threads=1), name="local/whisper-tiny.en")
 
 
 def words(text: str) -> list[str]:
@@ -163,7 +170,7 @@ async def test_silence_has_no_words(whisper: Whisper) -> None:
     ],
 )
 async def test_what_cannot_be_heard_is_refused_before_the_weights_load(
-    whisper: Whisper,
+    new_whisper: Whisper,
     audio: Audio,
     asked: dict[str, Any],
     error: type[TrivetError],
@@ -171,9 +178,9 @@ async def test_what_cannot_be_heard_is_refused_before_the_weights_load(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     loads: list[int] = []
-    monkeypatch.setattr(whisper, "load", lambda: loads.append(1))
+    monkeypatch.setattr(new_whisper, "load", lambda: loads.append(1))
     with pytest.raises(error, match=said):
-        await whisper.call(Transcribe(audio=audio, **asked))
+        await new_whisper.call(Transcribe(audio=audio, **asked))
     assert not loads
 
 
@@ -222,21 +229,22 @@ async def test_a_long_sound_is_heard_piece_by_piece_with_the_times_of_the_whole(
     assert response.text.count("  ") == 0
 
 
-async def test_the_event_loop_goes_on_meanwhile(whisper: Whisper, clips: dict[str, tuple[bytes, str]]) -> None:
+async def test_the_event_loop_goes_on_meanwhile(new_whisper: Whisper, clips: dict[str, tuple[bytes, str]]) -> None:
     """Whisper works in a thread of its own, so that what is due meanwhile runs."""
     where: list[str] = []
-    load = whisper.load
+    load = new_whisper.load
 
     def told() -> Any:
         where.append(threading.current_thread().name)
         return load()
 
-    whisper.load = told  # type: ignore[method-assign]
-    task = asyncio.create_task(transcribed(whisper, clips["hello_world"][0]))
+    new_whisper.load = told  # type: ignore[method-assign]
+    task = asyncio.create_task(transcribed(new_whisper, clips["hello_world"][0]))
     turns = 0
     while not task.done():
         await asyncio.sleep(0)
         turns += 1
+    await new_whisper.close()
     assert turns > 10
     assert where
     assert all(name.startswith("trivet local/whisper-tiny.en") for name in where)
@@ -350,11 +358,11 @@ def joe_folder() -> Path:
     return pull("piper-joe", weights.home(), accept=True).path.parent
 
 
-@pytest.fixture
-async def joe(joe_folder: Path) -> AsyncIterator[Piper]:
+@pytest.fixture(scope="session")
+def joe(joe_folder: Path) -> Iterator[Piper]:
     model = Piper(joe_folder, LocalSettings(threads=1), name="local/piper-joe")
     yield model
-    await model.close()
+    asyncio.run(model.close())
 
 
 async def spoken(model: Piper, text: str, **asked: Any) -> SpeakResponse:
@@ -380,12 +388,10 @@ def errors(expected: list[str], heard: list[str]) -> int:
 
 async def test_whisper_understands_what_joe_says(joe: Piper, whisper: Whisper) -> None:
     """The threshold of the issue: a word error rate of at most 0.2 over ten sentences."""
-    wrong = total = 0
-    for sentence in SENTENCES:
-        heard = await transcribed(whisper, (await spoken(joe, sentence)).audio)
-        wrong, total = wrong + errors(said(sentence), said(heard.text)), total + len(said(sentence))
     assert len(SENTENCES) == 10
-    assert wrong / total <= 0.2
+    heard = await transcribed(whisper, (await spoken(joe, "\n".join(SENTENCES))).audio)
+    expected = said(" ".join(SENTENCES))
+    assert errors(expected, said(heard.text)) / len(expected) <= 0.2
 
 
 @pytest.mark.parametrize(
@@ -413,7 +419,7 @@ async def test_sound_comes_sentence_by_sentence_and_can_be_played_in_each_format
         sound = Sound(Audio(data=whole))
         (_, samples), *more = sound.pieces(sound.rate)
         assert (sound.rate, more) == (rate, [])
-        assert response.duration_s == pytest.approx(sound.duration_s, abs=0.1)
+        assert response.duration_s == pytest.approx(sound.duration_s, abs=0.2)  # MP3 adds some frames
         assert response.duration_s == pytest.approx(len(samples) / rate, abs=0.1)
         assert 0.3 < numpy.abs(samples).max() <= 1
 
@@ -444,9 +450,10 @@ async def test_speed_shortens_and_stretches(joe: Piper) -> None:
     ],
 )
 async def test_what_cannot_be_said_is_refused_before_the_voice_loads(
-    joe: Piper, asked: dict[str, Any], error: type[TrivetError], wrong: str, monkeypatch: pytest.MonkeyPatch
+    joe_folder: Path, asked: dict[str, Any], error: type[TrivetError], wrong: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loads: list[int] = []
+    joe = Piper(joe_folder, name="local/piper-joe")
     monkeypatch.setattr(joe, "load", lambda: loads.append(1))
     with pytest.raises(error, match=wrong):
         await joe.call(Speak(**asked))
