@@ -45,12 +45,21 @@ class Reader(Sighted[Any]):
 
     def load(self) -> Any:
         needed("numpy", self.extra)
-        make = needed("rapidocr", self.extra).RapidOCR
-        given: dict[str, Any] = {f"{step}.model_path": str(self.path / file) for step, file in FILES.items()}
-        if self.settings.threads is not None:
-            given["EngineConfig.onnxruntime.intra_op_num_threads"] = self.settings.threads
+        runtime = needed("onnxruntime", self.extra)
+        given = {f"{step}.model_path": str(self.path / file) for step, file in FILES.items()}
         # It would write to stderr of an image without text, and in colours.
-        return make(params={**given, "Global.log_level": "critical"})
+        made = needed("rapidocr", self.extra).RapidOCR(params={**given, "Global.log_level": "critical"})
+        for step, file in FILES.items():
+            options = runtime.SessionOptions()
+            options.log_severity_level = 3  # errors
+            options.enable_cpu_mem_arena = False  # as RapidOCR has it: pictures of many sizes would each leave theirs
+            options.intra_op_num_threads = self.settings.threads or 0  # 0: one per physical core
+            # Threads that spin while they wait: on a busy machine a picture takes twice as long with it.
+            options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+            session = runtime.InferenceSession(str(self.path / file), options, providers=["CPUExecutionProvider"])
+            made.cfg[step]._set_flag("allow_objects", True)  # OmegaConf's; `session` is RapidOCR's
+            made.cfg[step].session = session
+        return made
 
     def see(self, weights: Any, picture: Picture, request: Read) -> ReadResponse:
         fitted = fit(picture.rgb)
