@@ -168,6 +168,13 @@ def test_speak_writes_a_file_in_the_format_of_its_name(capsys: Printed) -> None:
     assert (request.text, request.format, request.speed) == ("Good morning", "flac", 1.5)
 
 
+def test_speak_json_has_the_sound_where_no_file_has_it(capsys: Printed) -> None:
+    run("speak", "Hi", "--json")
+    assert json.loads(capsys.readouterr().out)["audio"] == "SGVsbG8="
+    run("speak", "Hi", "--json", "-o", "x.wav")
+    assert "audio" not in json.loads(capsys.readouterr().out)
+
+
 def test_speak_pipes_bytes_and_takes_text_from_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
     pipe(monkeypatch, b"Good morning\n")
     out = io.TextIOWrapper(io.BytesIO())

@@ -226,6 +226,39 @@ def test_a_time_that_is_left_out_is_seen(freq: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "stamps",
+    [
+        ["2024-01-05", "2024-01-06", "2024-01-07", "2024-01-08", "2024-01-12", "2024-01-15"],  # weekends, then none
+        [
+            "2024-01-06",
+            "2024-01-07",
+            "2024-01-08",
+            "2024-01-09",
+            "2024-01-10",
+            "2024-01-11",
+            "2024-01-12",
+            "2024-01-15",
+        ],
+        ["2024-01-01 00:00", "2024-02-01 06:00", "2024-03-01 00:00", "2024-04-01 00:00"],  # one month begins late
+        ["2024-01-10", "2024-02-10", "2024-03-11", "2024-04-10"],
+    ],
+)
+def test_what_only_looks_like_working_days_or_months_is_irregular(stamps: list[str]) -> None:
+    index = pd.to_datetime(stamps)
+    with pytest.raises(RequestError, match="not at equal distances"):
+        inputs.series(pd.Series(np.arange(float(len(index))), index=index))
+
+
+@pytest.mark.parametrize("column", [False, True])
+def test_a_period_that_is_left_out_is_seen(column: bool) -> None:
+    periods = pd.period_range("2024-01", periods=6, freq="M").delete(3)
+    values = np.arange(5.0)
+    given = pd.DataFrame({"t": periods, "y": values}) if column else pd.Series(values, index=periods)
+    with pytest.raises(RequestError, match="from 2024-03-01 00:00:00 to 2024-05-01 00:00:00 it is 61 days"):
+        inputs.series(given)
+
+
+@pytest.mark.parametrize(
     ("freq", "said"),
     [
         ("D", "from 2024-01-04 00:00:00 to 2024-01-06 00:00:00 it is 2 days, and as a rule 1 day"),
