@@ -8,7 +8,7 @@ import threading
 import anyio
 import pytest
 
-from trivet.local.llama.slots import Slots
+from trivet.local.slots import Slots
 
 
 async def waiting(slots: Slots, number: int, log: list[str], name: str) -> None:

@@ -4,6 +4,7 @@ loop up."""
 from __future__ import annotations
 
 import asyncio
+import functools
 import importlib
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -89,6 +90,27 @@ class Loaded(Model, Generic[W]):
         if self._worker is None:
             self._worker = ThreadPoolExecutor(1, thread_name_prefix=f"trivet {self.name}")
         return await asyncio.get_running_loop().run_in_executor(self._worker, work)
+
+    @property
+    def loaded(self) -> bool:
+        return self._weights is not None
+
+    @functools.cached_property
+    def size(self) -> int:
+        """Bytes of its files."""
+        return sum(file.stat().st_size for file in self.path.rglob("*") if file.is_file())
+
+    def engine_for(self, request: Request) -> Loaded[W]:
+        """What `[local] memory` loads and unloads."""
+        return self
+
+    async def unload(self) -> None:
+        """Drops the weights, after whatever still works with them; the next request loads them again."""
+        if self._worker is not None:
+            await self.in_thread(self._drop)
+
+    def _drop(self) -> None:
+        self._weights = None
 
     async def close(self) -> None:
         self._closed, self._weights = True, None

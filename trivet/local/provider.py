@@ -6,16 +6,18 @@ import importlib
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trivet import catalog
 from trivet.errors import WeightsError
 from trivet.local import weights
+from trivet.local.memory import Kept, Memory
 from trivet.local.settings import LocalSettings
 from trivet.model import Model, Provider
 
 if TYPE_CHECKING:
     from trivet.local.llama import Llama
+    from trivet.local.loaded import Loaded
 
 # What runs the catalogue's weights, by the word that it has for that: as strings, so that none is imported unasked.
 ENGINES: dict[str, str] = {
@@ -35,6 +37,8 @@ class Local(Provider):
         self.settings = settings or LocalSettings()
         self.home = weights.home(self.settings.home)
         self._models: dict[str, Model] = {}
+        limit = self.settings.memory_bytes
+        self._memory = None if limit is None else Memory(limit)
 
     def names(self) -> tuple[str, ...]:
         return tuple(catalog.weights())
@@ -46,17 +50,18 @@ class Local(Provider):
             file = weights.find(name, self.home, digests=False)
             entry = catalog.named(name)
             if entry.engine == "llama.cpp":
-                self._models[name] = self._open(file, f"local/{name}", lambda: weights.find(name, self.home))
+                opened: Llama | Loaded[Any] = self._open(file, f"local/{name}", lambda: weights.find(name, self.home))
             else:
                 module, _, kind = ENGINES[entry.engine].partition(":")
                 make = getattr(importlib.import_module(module), kind)
-                self._models[name] = make(
+                opened = make(
                     file.parent,
                     self.settings,
                     name=f"local/{name}",
                     license=entry.licence,
                     verify=lambda: weights.find(name, self.home),
                 )
+            self._models[name] = self._kept(opened)
         return self._models[name]
 
     def at(self, path: str) -> Model:
@@ -64,13 +69,14 @@ class Local(Provider):
         key = os.path.abspath(os.path.expanduser(path))
         if key not in self._models:
             if os.path.isdir(key):
-                self._models[key] = self._folder(Path(key), path)
+                opened: Llama | Loaded[Any] = self._folder(Path(key), path)
             else:
                 file = weights.verify_path(key, self.home, digests=False)
-                self._models[key] = self._open(file, path, lambda: weights.verify_path(key, self.home))
+                opened = self._open(file, path, lambda: weights.verify_path(key, self.home))
+            self._models[key] = self._kept(opened)
         return self._models[key]
 
-    def _folder(self, folder: Path, name: str) -> Model:
+    def _folder(self, folder: Path, name: str) -> Loaded[Any]:
         from trivet.local.speech import whisper
 
         files = whisper.files(folder)
@@ -95,6 +101,9 @@ class Local(Provider):
                 weights.verify_path(self.settings.draft, self.home)
 
         return Llama(file, self.settings, name=name, verify=verify_all)
+
+    def _kept(self, model: Llama | Loaded[Any]) -> Model:
+        return model if self._memory is None else Kept(model, model.engine_for, self._memory)
 
     async def close(self) -> None:
         for model in self._models.values():

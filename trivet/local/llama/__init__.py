@@ -7,7 +7,6 @@ tools.py    tool calls: by the model's template, or held by the grammar
 schema.py   JSON Schemas as grammars; what they cannot hold, refused
 answer.py   the engine's chunks as events
 engine.py   the loaded weights: threads, calls, cancellation, errors
-slots.py    who may go next
 """
 
 from trivet.local.llama.model import Llama

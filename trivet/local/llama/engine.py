@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
+import glob
 import http.client
 import os
 import re
@@ -35,8 +37,8 @@ from trivet.errors import (
     WeightsError,
 )
 from trivet.local.llama.sessions import Sessions
-from trivet.local.llama.slots import Slots
 from trivet.local.settings import LocalSettings
+from trivet.local.slots import Slots
 
 Chunk = dict[str, Any]
 Call = Literal["chat", "complete"]
@@ -47,7 +49,7 @@ _first_pid: int | None = None  # of the process in which an engine was first loa
 
 
 class Engine:
-    """Weights that load at first use, once, and answer until `close`.
+    """Weights that load at first use, and again after `unload`, and answer until `close`.
 
     `context` is the tokens of each slot, and `most` what a setting could raise that to; `adapters` are LoRA files, each
     of which a request switches on or off; `verify` is called before loading, on a thread, and raises what is wrong
@@ -158,6 +160,28 @@ class Engine:
         self._workers.shutdown(wait=True)
         self._side.shutdown(wait=True)
         self._server = None
+
+    @functools.cached_property
+    def size(self) -> int:
+        """Bytes of its files: all parts of the weights, the draft model and the adapters."""
+        first = re.fullmatch(r"(.*-)00001(-of-\d{5}\.gguf)", self.path.name)
+        parts = [self.path] if first is None else self.path.parent.glob(f"{glob.escape(first[1])}?????{first[2]}")
+        beside = [] if self.embedding or self.settings.draft is None else [self.settings.draft]
+        return sum(os.stat(file).st_size for file in (*parts, *self.adapters, *beside))
+
+    async def unload(self) -> None:
+        """Gives the memory back once the engine has let go of all slots; the next request loads it again."""
+        await self.slots.take(self.slots.total)
+        try:
+            if not self._closed:
+                await asyncio.get_running_loop().run_in_executor(self._side, self._drop)
+        finally:
+            self.slots.give(self.slots.total)
+
+    def _drop(self) -> None:
+        with self._lock:
+            self._server = self._loading = None
+        self.sessions = Sessions(self.slots.total)  # its caches are gone
 
     # --- calls -----------------------------------------------------------------------------------------
 

@@ -17,8 +17,8 @@ from trivet.local.llama import infill
 from trivet.local.llama.answer import Answer
 from trivet.local.llama.engine import EMBED_TOKENS, Engine, template
 from trivet.local.llama.sessions import session
-from trivet.local.llama.slots import Slots
 from trivet.local.settings import LocalSettings
+from trivet.local.slots import Slots
 from trivet.model import About, Model
 from trivet.types import (
     Chat,
@@ -76,7 +76,7 @@ class Llama(Model):
             name=self.engine.name,
             tasks=("chat", "complete", "count_tokens", "embed") if self.template else ("complete", "embed"),
             context_tokens=self.context,
-            tools=bool(self.engine.caps.get("supports_tools")) if self.engine.loaded else None,
+            tools=bool(self.engine.caps.get("supports_tools")) if self.engine.caps else None,
             where="embedded",
             license=self.header.licence,
         )
@@ -121,6 +121,10 @@ class Llama(Model):
         async with aclosing(answers[type(request)](request)) as events:
             async for event in events:
                 yield event
+
+    def engine_for(self, request: Request) -> Engine:
+        """What `[local] memory` loads and unloads: chats and embeddings have an engine each."""
+        return self._embedder if isinstance(request, Embed) else self.engine
 
     async def load(self) -> None:
         """Loads the weights now instead of at the first request. Raises `WeightsError`."""
