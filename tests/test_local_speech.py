@@ -28,7 +28,7 @@ from trivet.local import weights
 from trivet.local.provider import Local
 from trivet.local.pull import pull
 from trivet.local.settings import LocalSettings
-from trivet.local.speech import numbers
+from trivet.local.speech import mp3, numbers
 from trivet.local.speech.english import sentences
 from trivet.local.speech.phonemes import IPA, Lexicon
 from trivet.local.speech.piper import Piper
@@ -331,6 +331,27 @@ def test_a_long_sound_is_cut_where_it_is_quiet_and_nothing_is_lost(monkeypatch: 
     assert numpy.array_equal(numpy.concatenate([piece for _, piece in pieces]), samples)
     starts = numpy.cumsum([0, *(len(piece) for _, piece in pieces)])[:-1] / 16_000
     assert [start for start, _ in pieces] == pytest.approx(list(starts))
+
+
+def mp3_without_length(rate: int) -> bytes:
+    """Ten seconds of noise that grows, which a variable bit rate follows, in a file as it is written into a pipe."""
+    noise = numpy.random.default_rng(0).normal(0, 1, rate * 10) * numpy.linspace(0.0, 0.3, rate * 10) ** 2
+    data = file(noise, rate, "MP3")
+    return data.replace(b"Info", bytes(4)).replace(b"Xing", bytes(4))
+
+
+@pytest.mark.parametrize("rate", [22_050, 44_100, 48_000])
+def test_an_mp3_whose_length_is_unknown_is_not_cut_in_silence(rate: int) -> None:
+    data = mp3_without_length(rate)
+    assert mp3.samples(data) == pytest.approx(rate * 10, rel=0.02)
+    assert mp3.samples(b"ID3\x04\0\0\0\0\0\x05abcde" + data) == mp3.samples(data)
+    with pytest.raises(RequestError, match="only 6 of its 10 s could be read"):
+        Sound(Audio(data=data))
+
+
+@given(st.binary(max_size=200))
+def test_the_length_of_what_is_no_mp3_is_unknown(data: bytes) -> None:
+    assert mp3.samples(b"\0" + data) is None
 
 
 def test_a_file_that_breaks_off_is_refused() -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from trivet.errors import RequestError, UnsupportedError
 from trivet.local.loaded import needed
+from trivet.local.speech import mp3
 from trivet.types import Audio
 
 if TYPE_CHECKING:
@@ -65,6 +66,13 @@ class Sound:
         self._file.seekable = lambda: False
         if self.frames == 0 or self._file.channels == 0:
             raise RequestError("The audio has no sound in it: it is 0 s long. Record it again.", field=field)
+
+        if self._file.format == "MP3" and (whole := mp3.samples(audio.data) or 0) > self.frames * 1.05 + self.rate:
+            raise RequestError(
+                f"This MP3 does not tell its length, and only {self.duration_s:.0f} of its {whole / self.rate:.0f} s "
+                "could be read. Write it anew: ffmpeg -i IN.mp3 OUT.flac",
+                field=field,
+            )
 
     def _unreadable(self, size: int, error: Exception) -> RequestError:
         said = getattr(error, "error_string", None) or str(error)
