@@ -17,7 +17,8 @@ README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.M | re.S)
 PYTHON = [code for kind, code in BLOCKS if kind == "python"]
 SHELL = [line for kind, code in BLOCKS if kind == "sh" for line in re.sub(r"\\\n", " ", code).splitlines()]
-ELSEWHERE = ("make serve", "make test", "trivet chat   ")  # what runs this test; and a conversation, in test_cli.py
+# What runs this test, what is in test_cli_demo.py, and a conversation, in test_cli.py.
+ELSEWHERE = ("make serve", "make test", "make demo", "trivet chat   ")
 
 
 @pytest.fixture(scope="module", autouse=True)

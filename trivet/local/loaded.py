@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
-from trivet.errors import ConfigError, TrivetError
+from trivet.errors import ConfigError, TrivetError, UnsupportedError
 from trivet.local.settings import LocalSettings
 from trivet.model import About, Model
 from trivet.types import Done, Event, Request, Response
@@ -58,6 +58,12 @@ class Loaded(Model, Generic[W]):
     @property
     def about(self) -> About:
         return About(name=self.name, tasks=self.tasks, inputs=self.inputs, where="embedded", license=self._license)
+
+    def require(self, request: Request) -> None:
+        """Raises `UnsupportedError` for a task that it does not have, and for a field that it does not know."""
+        super().require(request)
+        for field in request.extra:
+            raise UnsupportedError(f"{self.name} does not know {field}: leave it out", field=field)
 
     def check(self, request: Request) -> None:
         """Raises `RequestError` for what no weights are needed to refuse."""

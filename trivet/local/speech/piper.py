@@ -75,10 +75,11 @@ class Piper(Loaded[Voice]):
         assert isinstance(request, Speak)
         if not request.text.strip():
             raise RequestError("text is empty: there is nothing to say.", field="text")
-        names = {self.name.rpartition("/")[2], self.name.rpartition("-")[2]}
+        names = (self.name.rpartition("-")[2], self.name.rpartition("/")[2])
         if request.voice is not None and request.voice not in names:
             raise UnsupportedError(
-                f"{self.name} has no voice {request.voice!r}, it is one voice: leave voice out", field="voice"
+                f"{self.name} has no voice {request.voice!r}, it is one voice: say {names[0]!r}, or leave voice out",
+                field="voice",
             )
         check_format(request.format)
 
