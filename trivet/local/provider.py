@@ -31,6 +31,9 @@ ENGINES: dict[str, str] = {
     "rapidocr": "trivet.local.images.reader:Reader",
 }
 
+# What takes folders of the user's own. The `files` of its module has those that make a folder one of its, or none.
+FOLDERS = ("trivet.local.speech.whisper:Whisper", "trivet.local.texts.cross_encoder:CrossEncoder")
+
 
 class Local(Provider):
     def __init__(self, settings: LocalSettings | None = None) -> None:
@@ -65,7 +68,7 @@ class Local(Provider):
         return self._models[name]
 
     def at(self, path: str) -> Model:
-        """The model of a GGUF of the user's own, or of a folder that an engine takes: a Whisper for CTranslate2."""
+        """The model of a GGUF of the user's own, or of a folder that an engine takes (`FOLDERS`)."""
         key = os.path.abspath(os.path.expanduser(path))
         if key not in self._models:
             if os.path.isdir(key):
@@ -77,20 +80,24 @@ class Local(Provider):
         return self._models[key]
 
     def _folder(self, folder: Path, name: str) -> Loaded[Any]:
-        from trivet.local.speech import whisper
-
-        files = whisper.files(folder)
-        if not files:
+        for engine in FOLDERS:
+            module, _, kind = engine.partition(":")
+            imported = importlib.import_module(module)
+            if files := imported.files(folder):
+                break
+        else:
             raise WeightsError(
-                f"{folder} is no folder that is known here. Name a GGUF file, or the folder of a Whisper for "
-                "CTranslate2 (model.bin, config.json, tokenizer.json, vocabulary.txt or .json)."
+                f"{folder} is no folder that is known here. Name a GGUF file, the folder of a Whisper for CTranslate2 "
+                "(model.bin, config.json, tokenizer.json, vocabulary.txt or .json), or that of a cross-encoder "
+                "(model.onnx, tokenizer.json)."
             )
 
         def verify() -> None:
             for file in files:
                 weights.unchanged(file, self.home)
 
-        return whisper.Whisper(folder, self.settings, name=name, verify=verify)
+        model: Loaded[Any] = getattr(imported, kind)(folder, self.settings, name=name, verify=verify)
+        return model
 
     def _open(self, file: Path, name: str, verify: Callable[[], object]) -> Llama:
         from trivet.local.llama import Llama
