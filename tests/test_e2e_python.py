@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 import trivet
+from trivet.local import weights
+from trivet.local.pull import pull
 
 QUESTION = "What is the capital of France? Answer in one sentence."
 
@@ -69,9 +71,9 @@ def test_a_configured_name_has_its_prompt(config: Path) -> None:
     assert trivet.count_tokens("Hi", model="pirate", config=config).input_tokens != plain
 
 
-def test_embeddings_need_a_name(config: Path) -> None:
-    with pytest.raises(trivet.RequestError, match="model="):
-        trivet.embed(["a"], config=config)
+def test_embeddings_are_the_catalogues_models_or_a_named_ones(config: Path) -> None:
+    pull("minilm", weights.home())
+    assert [len(vector) for vector in trivet.embed(["a cat", "a dog"], config=config).vectors] == [384, 384]
     (vector,) = trivet.embed(["a cat"], model="local/smollm2", config=config).vectors
     assert len(vector) == 576
 
