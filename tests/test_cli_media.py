@@ -270,6 +270,7 @@ def demo(capsys: Printed, *args: str) -> tuple[int, list[dict[str, Any]], str]:
     return status, json.loads(out), err
 
 
+@pytest.mark.timeout(600)  # where the weights have yet to come
 def test_demo_runs_every_task_on_real_weights(capsys: Printed, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(registry.PROVIDERS, "local", LOCAL)
     status, rows, _ = demo(capsys)
