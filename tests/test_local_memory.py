@@ -307,6 +307,26 @@ async def test_an_answer_that_is_left_makes_room_at_once(local: Local) -> None:
     assert engine(mini, WORDS).loaded
 
 
+async def test_weights_go_only_when_the_engine_has_let_go_of_them(local: Local) -> None:
+    model = local.model("smollm2")
+    await model.call(STORY)
+    smol = engine(model, STORY)
+    await smol.slots.take(1)  # as does a request whose client has gone, until the end of its batch
+    going = asyncio.create_task(smol.unload())
+    await settled()
+    assert smol.loaded
+    smol.slots.give(1)
+    await going
+    assert (smol.loaded, smol.slots.busy) == (False, 0)
+
+
+async def test_a_models_chats_and_embeddings_are_two_engines_that_take_turns(local: Local) -> None:
+    model = local.model("smollm2")
+    await model.call(STORY)
+    await model.call(WORDS)
+    assert (engine(model, STORY).loaded, engine(model, WORDS).loaded) == (False, True)
+
+
 async def test_one_that_is_too_large_is_refused_before_it_loads() -> None:
     local = Local(LocalSettings(memory="50MB", context=256, slots=1, threads=1))
     model = local.model("smollm2")
