@@ -117,7 +117,7 @@ def test_the_longest_sequence_that_is_not_refused_is_answered(model: Model) -> N
         (Mask(sequence="_ßVQ"), "sequence", "'ß' at position 1"),
         (Mask(sequence=""), "sequence", "is empty"),
         (Mask(sequence="EVQL"), "sequence", "has no masked place"),
-        (Mask(sequence="_", extra={"species": "Human"}), "species", "does not know 'species'"),
+        (Mask(sequence="_", extra={"species": "Human"}), "species", "does not know species"),
         (Embed(), "proteins", "proteins is empty"),
         (Embed(proteins=("EVQL", "EV*")), "proteins[1]", r"'\*' at position 2"),
         (Embed(proteins=("",)), "proteins[0]", "is empty"),

@@ -193,7 +193,7 @@ def test_a_long_document_is_as_good_as_its_best_part(model: Model) -> None:
         (Embed(texts=("a",), dimensions=256), "dimensions", "384"),
         (Embed(images=(Image(data=b"x", media_type="image/png"),)), "images", "not images"),
         (Embed(proteins=("EVQL",)), "proteins", "not proteins"),
-        (Embed(texts=("a",), extra={"input_type": "query"}), "input_type", "does not know 'input_type'"),
+        (Embed(texts=("a",), extra={"input_type": "query"}), "input_type", "does not know input_type"),
         (Embed(texts=("a",), extra={"truncate": "END"}), "truncate", "must be true or false"),
         (Rerank(query="a", documents=()), "documents", "documents is empty"),
         (Chat(messages=(user("hi"),)), "model", "no task 'chat'"),

@@ -39,6 +39,7 @@ class Loaded(Model, Generic[W]):
     tasks: ClassVar[tuple[str, ...]]
     inputs: ClassVar[tuple[str, ...]] = ("text",)
     extra: ClassVar[str]
+    fields: ClassVar[frozenset[str]] = frozenset()  # of a request's `extra`: those that it knows
 
     def __init__(
         self,
@@ -62,7 +63,7 @@ class Loaded(Model, Generic[W]):
     def require(self, request: Request) -> None:
         """Raises `UnsupportedError` for a task that it does not have, and for a field that it does not know."""
         super().require(request)
-        for field in request.extra:
+        for field in request.extra.keys() - self.fields:
             raise UnsupportedError(f"{self.name} does not know {field}: leave it out", field=field)
 
     def check(self, request: Request) -> None:

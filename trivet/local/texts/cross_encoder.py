@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from trivet.errors import ContextLengthError, RequestError, UnsupportedError, WeightsError
+from trivet.errors import ContextLengthError, RequestError, WeightsError
 from trivet.local.loaded import Loaded, needed
 from trivet.local.texts.bert import batches
 from trivet.types import Done, Event, Ranked, Request, Rerank, RerankResponse, Usage
@@ -47,8 +47,6 @@ class CrossEncoder(Loaded[Weights]):
     extra = "onnx"
 
     def check(self, request: Request) -> None:
-        for field in request.extra:
-            raise UnsupportedError(f"{self.name} does not know {field!r}: leave it out", field=field)
         if isinstance(request, Rerank) and not request.documents:
             raise RequestError("documents is empty: send at least one", field="documents")
 

@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Embedder"]
 
-# What clients put in for their own purposes. `truncate` is text-embeddings-inference's word for cutting long texts.
-LABELS = frozenset({"user", "metadata"})
-TRUNCATE = "truncate"
+TRUNCATE = "truncate"  # text-embeddings-inference's word for cutting long texts
 
 
 class Weights(NamedTuple):
@@ -52,10 +50,9 @@ class Embedder(Loaded[Weights]):
 
     tasks = ("embed", "rerank")
     extra = "onnx"
+    fields = frozenset({TRUNCATE, "user"})  # the latter is a client's own label
 
     def check(self, request: Request) -> None:
-        for field in request.extra.keys() - LABELS - {TRUNCATE}:
-            raise UnsupportedError(f"{self.name} does not know {field!r}: leave it out", field=field)
         if not isinstance(request.extra.get(TRUNCATE, False), bool):
             raise RequestError(f"{TRUNCATE} is {request.extra[TRUNCATE]!r}, must be true or false", field=TRUNCATE)
         if isinstance(request, Embed):

@@ -34,8 +34,6 @@ class Protein(Loaded[Bert]):
     extra = "onnx"
 
     def check(self, request: Request) -> None:
-        for field in request.extra:
-            raise UnsupportedError(f"{self.name} does not know {field!r}: leave it out", field=field)
         if isinstance(request, Mask):
             self._check_sequence(request.sequence, "sequence")
             if MASKED not in request.sequence:
