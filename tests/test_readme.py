@@ -83,7 +83,8 @@ def test_the_architectures_tree_has_every_file_and_no_other() -> None:
         folders[len(indent) // 2 :] = [name]
         if not name.endswith("/"):
             told.add("".join(folders))
-    found = {p.relative_to(ROOT).as_posix() for kind in ("py", "toml", "txt") for p in (ROOT / "trivet").rglob(f"*.{kind}")}
+    kinds = ("py", "toml", "txt")
+    found = {p.relative_to(ROOT).as_posix() for kind in kinds for p in (ROOT / "trivet").rglob(f"*.{kind}")}
     assert told == {path for path in found if not Path(path).stem.startswith("__")}
 
 
