@@ -53,7 +53,6 @@ def test_embed_prints_vectors_of_the_named_model() -> None:
     [
         (("chat", "-m", "smollm2", "Hi"), "local/smollm2"),
         (("chat", "-m", "./nowhere.gguf", "Hi"), "nowhere.gguf"),
-        (("embed", "Hi"), "local/smollm2"),
         (("chat", "--config", "nowhere.toml", "Hi"), "nowhere.toml"),
     ],
 )

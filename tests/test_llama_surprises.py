@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from tests.engines import all_free, chat, complete, lora, opening, smollm2, write_gguf
+from trivet import catalog
 from trivet.errors import ConfigError, ContextLengthError, ProviderError, RequestError, WeightsError
 from trivet.local import weights
 from trivet.local.llama import Llama
@@ -256,9 +257,11 @@ async def test_11_a_context_that_the_engine_rounds_up_is_told_as_it_is() -> None
 # 13. This model's embeddings are poor.
 
 
-async def test_13_nothing_embeds_unless_it_is_named() -> None:
-    runtime = Runtime()
-    with pytest.raises(RequestError, match="no default"):
-        runtime.model(task="embed")
-    assert "embed" in runtime.model("local/smollm2").about.tasks
-    await runtime.close()
+async def test_13_a_language_model_embeds_where_it_is_named_and_only_there() -> None:
+    async with Runtime() as runtime:
+        with pytest.raises(RequestError, match="no default"):
+            runtime.model(task="fold")
+        assert "embed" in runtime.model("local/smollm2").about.tasks
+    default = catalog.for_task("embed")
+    assert default is not None
+    assert default.name != "smollm2"
