@@ -172,8 +172,9 @@ def _litellm(folder: Path, upstream: str) -> Iterator[Running]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = [str(PEERS / "litellm"), "--config", str(folder / "litellm.yaml"), "--host", "127.0.0.1"]
+    env = {**os.environ, "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true"}  # it is to check no keys
     with subprocess.Popen(
-        [*command, "--port", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [*command, "--port", str(port)], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as running:
         try:
             for _ in range(600):

@@ -290,7 +290,7 @@ async def test_a_folder_that_is_none_and_weights_that_are_none_are_told(
     whisper_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TRIVET_HOME", str(tmp_path / "home"))
-    with pytest.raises(WeightsError, match="Name a GGUF file, or the folder of a Whisper"):
+    with pytest.raises(WeightsError, match="Name a GGUF file, the folder of a Whisper"):
         Local().at(str(tmp_path))
     shutil.copytree(whisper_folder, tmp_path, dirs_exist_ok=True)
     (tmp_path / "model.bin").write_bytes(b"no weights")

@@ -15,7 +15,7 @@ from trivet.errors import ConfigError, RequestError, TrivetError, UnknownModelEr
 from trivet.fake import Fake
 from trivet.model import Model, Provider, bottom
 from trivet.runtime import Runtime
-from trivet.types import Chat, ChatResponse, Done, Embed, user
+from trivet.types import Chat, ChatResponse, Done, Embed, Fold, user
 
 AUTO = situations.names()
 
@@ -48,10 +48,12 @@ async def test_without_a_name_chat_means_models_default_where_there_is_one() -> 
     assert await answer(runtime) == "2: Be brief. | Hi"
 
 
-async def test_without_a_name_embed_is_told_to_name_one() -> None:
+async def test_without_a_name_a_task_has_the_catalogues_first_and_else_is_told_to_name_one() -> None:
     runtime = models(default=ModelSettings(use=("local/smollm2",)))
-    with pytest.raises(RequestError, match="no default model") as caught:
+    with pytest.raises(RequestError, match="local/minilm"):  # which the stub does not have
         await runtime.call(Embed(texts=("a",)))
+    with pytest.raises(RequestError, match="no default model") as caught:
+        await runtime.call(Fold(sequence="EVQLV"))
     assert (caught.value.status, caught.value.field) == (400, "model")
 
 

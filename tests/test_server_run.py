@@ -107,7 +107,7 @@ def test_the_configuration_that_it_found_is_named(tmp_path: Path) -> None:
     (tmp_path / "trivet.toml").write_text('[models.medical]\nuse = "local/smollm2"\n')
     with start_trivet(env={"TRIVET_HOME": str(tmp_path)}, cwd=tmp_path) as process:
         assert re.search(r"configuration\s+trivet\.toml", process.output)
-        assert re.search(r"models\s+local/smollm2, .*medical", process.output)
+        assert re.search(r"models\s+medical, local/smollm2", process.output)
 
 
 def test_an_address_for_others_with_a_key(tmp_path: Path) -> None:

@@ -119,7 +119,7 @@ def before(runtime: Runtime, settings: ServerSettings, providers: Providers) -> 
     lines = [
         f"trivet {trivet.__version__}",
         f"  configuration  {path or 'none (trivet.toml in this folder is read where there is one)'}",
-        f"  models         {_some(runtime.names())}",
+        f"  models         {_some(tuple(dict.fromkeys((*runtime.config.models, *runtime.names()))))}",
         *(f"  weights        {line}" for line in weights(runtime.config.local.home)),
         *(f"  provider       {name}/MODEL: {what}" for name, what in providers.ready.items()),
         *(f"  not used       {line}" for line in providers.wrong),
