@@ -38,8 +38,8 @@ from trivet.types import Chat, Context, Sampling, replace
 REQUESTS = 100  # of one side in a round: so few that most rounds are not interrupted
 ROUNDS = 100
 ALL = "all five of a route"
-MOST = {ALL: 100}
 LIMITED = "Meter and Priced, under a budget and two limits"
+MOST = {ALL: 100, LIMITED: 40}  # of five wrappers, and of two
 PRICE = OwnPrice(input=Decimal("1.25"), output=Decimal(10))
 CLAUDE = "claude-opus-4-7"
 
