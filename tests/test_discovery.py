@@ -17,7 +17,7 @@ import pytest
 from tests.listing_host import listing_host
 from tests.local_stub import WHERE
 from tests.servers import CEILING_S, start_script
-from trivet import catalog, registry, situations
+from trivet import registry, situations
 from trivet.config import Config, ModelSettings, ProviderSettings, Secret, ServerSettings
 from trivet.errors import ConfigError, ProviderError, TransportError
 from trivet.providers import discover, hosts
@@ -239,9 +239,9 @@ async def test_an_answer_that_is_no_list_is_a_provider_error_whatever_it_is() ->
 
 def test_many_models_are_not_all_printed() -> None:
     tables = {f"m{number}": ModelSettings(use=("local/smollm2",)) for number in range(20)}
-    text = "\n".join(found.before(Runtime(Config(models=tables)), ServerSettings(), found.Providers()))
-    others = len(catalog.weights()) + len(situations.names())
-    assert f"m7 and {12 + others} more, at /v1/models" in text
+    runtime = Runtime(Config(models=tables))
+    text = "\n".join(found.before(runtime, ServerSettings(), found.Providers()))
+    assert f"m7 and {len(runtime.names()) - 8} more, at /v1/models" in text
     assert "m8" not in text
 
 

@@ -441,7 +441,7 @@ async def test_sound_comes_sentence_by_sentence_and_can_be_played_in_each_format
         (_, samples), *more = sound.pieces(sound.rate)
         assert (sound.rate, more) == (rate, [])
         assert response.duration_s == pytest.approx(sound.duration_s, abs=0.2)  # MP3 adds some frames
-        assert response.duration_s == pytest.approx(len(samples) / rate, abs=0.1)
+        assert response.duration_s == pytest.approx(len(samples) / rate, abs=0.2)
         assert 0.3 < numpy.abs(samples).max() <= 1
 
 
