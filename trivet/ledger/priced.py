@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Priced"]
 
+_COUNTING = Cost(usd=FREE, source="counting is free")
+
 
 class Priced(Wrapper):
     """Tells the account of the request (`context.reservation`) of each attempt, and each answer its cost.
@@ -87,7 +89,7 @@ class Priced(Wrapper):
         """Of a whole answer."""
         request = tried.request
         if isinstance(request, CountTokens):
-            return Cost(usd=FREE, source="counting is free")
+            return _COUNTING
         counted, uncounted = units(request, response, tried.prompt_units)
         if uncounted is not None and not self.free:
             return Cost(unknown=f"{self.name}: what {uncounted} cost is not told with the answer")
@@ -103,7 +105,7 @@ class Priced(Wrapper):
         """Of an answer that was cut, at what was generated."""
         request = tried.request
         if isinstance(request, CountTokens):
-            return Cost(usd=FREE, source="counting is free")
+            return _COUNTING
         return self.prices.cost(
             tried.usage,
             when=tried.when,

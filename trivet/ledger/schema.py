@@ -79,7 +79,6 @@ def insert(connection: sqlite3.Connection, rows: Sequence[Row]) -> int:
 
 
 def _request(row: Row, number: int) -> Values:
-    usage, cost = row.usage, row.cost
     return (
         number,
         row.id,
@@ -99,38 +98,13 @@ def _request(row: Row, number: int) -> Values:
         row.prefix,
         row.prefix_chars,
         _route(row.route) if row.route else None,
-        usage.uncached_input_tokens,
-        usage.cache_read_tokens,
-        usage.cache_write_tokens,
-        usage.output_tokens,
-        usage.reasoning_tokens,
-        usage.cache_write_1h_tokens,
-        usage.audio_input_tokens,
-        usage.audio_output_tokens,
-        usage.prompt_tokens,
-        row.audio_s,
-        None if cost.usd is None else str(cost.usd),
-        cost.source,
-        cost.dated,
-        cost.unknown,
-        1 if cost.estimate else 0,
-        None if cost.saved_usd is None else str(cost.saved_usd),
+        *_took(row.usage, row.audio_s, row.cost),
     )
 
 
-def _attempt(row: AttemptRow, request: int, n: int, audio_s: float | None) -> Values:
-    usage, cost = row.usage, row.cost
+def _took(usage: Usage, audio_s: float | None, cost: Cost) -> Values:
+    """The columns of `_TOOK`."""
     return (
-        request,
-        n,
-        row.model,
-        row.outcome,
-        row.began_s,
-        row.took_s,
-        row.first_content_s,
-        row.error,
-        row.said_model,
-        row.response_id,
         usage.uncached_input_tokens,
         usage.cache_read_tokens,
         usage.cache_write_tokens,
@@ -147,6 +121,22 @@ def _attempt(row: AttemptRow, request: int, n: int, audio_s: float | None) -> Va
         cost.unknown,
         1 if cost.estimate else 0,
         None if cost.saved_usd is None else str(cost.saved_usd),
+    )
+
+
+def _attempt(row: AttemptRow, request: int, n: int, audio_s: float | None) -> Values:
+    return (
+        request,
+        n,
+        row.model,
+        row.outcome,
+        row.began_s,
+        row.took_s,
+        row.first_content_s,
+        row.error,
+        row.said_model,
+        row.response_id,
+        *_took(row.usage, audio_s, row.cost),
     )
 
 

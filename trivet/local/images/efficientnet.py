@@ -11,6 +11,7 @@ from trivet.errors import UnsupportedError, WeightsError
 from trivet.local import torch_files
 from trivet.local.images.picture import Picture, Sighted
 from trivet.local.loaded import needed
+from trivet.local.onnx_session import opened
 from trivet.types import Classify, ClassifyResponse, Label, Request
 
 if TYPE_CHECKING:
@@ -146,8 +147,6 @@ class _Graph:
         self.node("Softmax", [self.node("Gemm", [pooled, *last], "logits", transB=1)], "scores", axis=1)
 
     def opened(self, threads: int | None) -> Any:
-        """Large weights are handed over beside the graph: inside it they would be copied twice, while no other thread
-        of Python's can run."""
         helper, types, runtime = self.onnx.helper, self.onnx.TensorProto, needed("onnxruntime", "images")
         graph = helper.make_graph(
             self.nodes,
@@ -155,19 +154,13 @@ class _Graph:
             [helper.make_tensor_value_info("image", types.FLOAT, ["n", 3, SIDE, SIDE])],
             [helper.make_tensor_value_info("scores", types.FLOAT, ["n", len(self.weights["_fc.bias"])])],
         )
-        large = {name: array for name, array in self.weights.items() if array.size > 1_000}
-        for name, array in self.weights.items():
-            if name in large:
-                outside = types(name=name, dims=array.shape, data_type=types.FLOAT, data_location=types.EXTERNAL)
-                outside.external_data.add(key="location", value="memory")
-                graph.initializer.append(outside)
-            else:
-                graph.initializer.append(self.onnx.numpy_helper.from_array(array, name))
-        options = runtime.SessionOptions()
-        options.intra_op_num_threads = threads or 0  # 0: one per physical core
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # it would take others' cores
-        options.add_external_initializers(
-            list(large), [runtime.OrtValue.ortvalue_from_numpy(array) for array in large.values()]
+        return opened(
+            self.onnx,
+            runtime,
+            graph,
+            self.weights,
+            opsets={"": OPSET},
+            ir_version=IR,
+            options=runtime.SessionOptions(),
+            threads=threads,
         )
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR)
-        return runtime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])

@@ -15,6 +15,7 @@ import msgspec
 
 from trivet.errors import WeightsError
 from trivet.local.loaded import needed
+from trivet.local.onnx_session import opened
 from trivet.types import Value
 
 if TYPE_CHECKING:
@@ -201,8 +202,6 @@ class _Graph:
         return name
 
     def _opened(self, outputs: Mapping[str, list[str]], threads: int | None) -> Any:
-        """The weights are handed over beside the graph and not inside it: a graph is copied twice on its way, which
-        holds up every other thread of Python's."""
         helper, types = self._onnx.helper, self._onnx.TensorProto
         runtime = needed("onnxruntime", "onnx")
         inputs = [("ids", types.INT64), ("mask", types.INT32), ("weights", types.FLOAT)]
@@ -214,22 +213,13 @@ class _Graph:
         )
         options = runtime.SessionOptions()
         options.log_severity_level = 3  # errors; it warns of what it chooses itself
-        # Threads that spin while they wait take the cores from everybody else and where these are few from each other:
-        # on two busy ones a short text takes 8 ms with it, 4 without.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.intra_op_num_threads = threads or 0  # 0: one per physical core
-        small: dict[str, Array] = {}
-        large: dict[str, Array] = {}
-        for name, array in self.weights.items():
-            (large if array.size > 1_000 else small)[name] = self._np.ascontiguousarray(array)
-        graph.initializer.extend(self._onnx.numpy_helper.from_array(array, name) for name, array in small.items())
-        for name, array in large.items():
-            kind = helper.np_dtype_to_tensor_dtype(array.dtype)
-            outside = types(name=name, dims=array.shape, data_type=kind, data_location=types.EXTERNAL)
-            outside.external_data.add(key="location", value="memory")
-            graph.initializer.append(outside)
-        values = [runtime.OrtValue.ortvalue_from_numpy(array) for array in large.values()]
-        options.add_external_initializers(list(large), values)
-        versions = [helper.make_opsetid("", OPSET), helper.make_opsetid(FUSED, 1)]
-        model = helper.make_model(graph, opset_imports=versions, ir_version=9)
-        return runtime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        return opened(
+            self._onnx,
+            runtime,
+            graph,
+            {name: self._np.ascontiguousarray(array) for name, array in self.weights.items()},
+            opsets={"": OPSET, FUSED: 1},
+            ir_version=9,
+            options=options,
+            threads=threads,
+        )
