@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PEERS := .venv-peers
+TORCH := .venv-torch
 ARGS ?=
 
-.PHONY: serve demo test check fuzz lint types bench bench-peers soak pull lock clean help
+.PHONY: serve demo test check fuzz lint types bench bench-peers digits-clip soak pull lock clean help
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/'
@@ -37,6 +38,9 @@ bench: $(VENV)/dev weights    ## measure, and write benchmarks/results.md
 bench-peers: $(VENV)/dev $(PEERS)/bin/litellm    ## measure all that counts beside LiteLLM's proxy, installed apart
 	$(BIN)/python -m benchmarks counted $(ARGS)
 
+digits-clip: $(TORCH)/bin/trivet    ## train a tiny CLIP on digits (needs torch), and classify others with it
+	$(TORCH)/bin/python examples/digits_clip.py $(ARGS)
+
 soak: $(VENV)/dev             ## 200,000 requests with faults, looking for leaks; ARGS="--requests 5000" for fewer
 	$(BIN)/python -m benchmarks.soak $(ARGS)
 
@@ -60,6 +64,12 @@ $(PEERS)/bin/litellm:
 	$(PYTHON) -m venv $(PEERS)
 	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check "litellm[proxy]"
 
+# torch and what is built on it: to train, and to be measured against. Never in the environment of the tests.
+$(TORCH)/bin/trivet:
+	$(PYTHON) -m venv $(TORCH)
+	$(TORCH)/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0 sentence-transformers
+	$(TORCH)/bin/python -m pip install --quiet --disable-pip-version-check -e ".[images,onnx,train]"
+
 lock: $(VENV)/dev             ## write the lock files anew (needs uv: pip install uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		pyproject.toml requirements/build.in -o requirements/core.txt
@@ -67,4 +77,4 @@ lock: $(VENV)/dev             ## write the lock files anew (needs uv: pip instal
 		--group dev pyproject.toml -o requirements/dev.txt
 
 clean:           ## remove what set-up made
-	rm -rf $(VENV) $(PEERS)
+	rm -rf $(VENV) $(PEERS) $(TORCH)
