@@ -217,6 +217,27 @@ def test_two_event_loops_share_what_there_is(log: list[str]) -> None:
     assert log == ["-a", "+b"]
 
 
+def test_a_loop_that_has_ended_while_it_waited_is_in_nobodys_way(log: list[str]) -> None:
+    held = Memory(10)
+    a, b = Counting("a", 6, log), Counting("b", 6, log)
+
+    def other() -> None:
+        async def gives_up() -> None:
+            waiting = asyncio.create_task(used(held, b))
+            await settled()
+            waiting.cancel()
+
+        asyncio.run(gives_up())
+
+    async def main() -> None:
+        async with held.use(a):
+            await asyncio.to_thread(other)
+        await used(held, b)
+
+    asyncio.run(main())
+    assert log == ["-a", "+b"]
+
+
 # --- the setting -------------------------------------------------------------------------------------------
 
 

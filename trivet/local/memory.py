@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any, Protocol
 
 from trivet.errors import ConfigError, OverloadedError
@@ -102,7 +102,8 @@ class Memory:
             self._uses[engine] = self._uses.pop(engine) - 1
             waiter, self._waiter = self._waiter, None
         if waiter is not None:
-            waiter.get_loop().call_soon_threadsafe(_wake, waiter)
+            with suppress(RuntimeError):  # its loop has been closed while it waited
+                waiter.get_loop().call_soon_threadsafe(_wake, waiter)
 
     def _idle(self) -> Unloadable | None:
         """The longest unused. One whose weights could not be loaded goes first."""
