@@ -29,6 +29,8 @@ MAX_ITEMS = 16_000_000
 MAX_STRING = 16 << 20
 MAX_DIMENSIONS = 4  # GGML_MAX_DIMS
 SHORT_ARRAY = 64  # arrays up to this long are kept
+RANK = 4  # llama.cpp's pooling type of rerankers
+CLASSIFIER = "cls.output.weight"
 
 _STRING, _ARRAY = 8, 9
 _SCALARS = {
@@ -90,7 +92,8 @@ class Header(Value, frozen=True, kw_only=True):
 
     `metadata` has every key except long arrays; `lengths` has the number of items of each array. `size` is how many
     bytes the file must have at least, `padded_size` at most (writers may pad the last tensor); both are None where
-    a tensor has a type that is not known here. The properties are None where the file does not say.
+    a tensor has a type that is not known here. `classifier` is whether it has weights that make numbers of a
+    whole text. The properties are None where the file does not say.
     """
 
     version: int
@@ -99,6 +102,7 @@ class Header(Value, frozen=True, kw_only=True):
     padded_size: int | None
     metadata: Mapping[str, Any]
     lengths: Mapping[str, int]
+    classifier: bool = False
 
     def _text(self, key: str) -> str | None:
         value = self.metadata.get(key)
@@ -136,6 +140,18 @@ class Header(Value, frozen=True, kw_only=True):
     def pooling(self) -> int | None:
         """llama.cpp's pooling type, which models made for embeddings have (0 none, 1 mean, 2 first, 3 last, 4 rank)."""
         return self._of_model("pooling_type")
+
+    @property
+    def ranks(self) -> bool:
+        """Whether it reads a query and a document together, and says how well they fit. Older files say nothing of
+        pooling, and have the weights."""
+        return self.pooling == RANK or (self.pooling is None and self.classifier)
+
+    @property
+    def labels(self) -> tuple[str, ...] | None:
+        """What the numbers of a classifier are of."""
+        found = self.metadata.get(f"{self.architecture}.classifier.output_labels")
+        return found if isinstance(found, tuple) else None
 
     @property
     def vocabulary(self) -> int | None:
@@ -207,6 +223,7 @@ class _Reader:
         self.data = data
         self.end = len(data)
         self.at = 4
+        self.classifier = False
 
     def header(self) -> Header:
         version = self.scalar(_U32)
@@ -243,6 +260,7 @@ class _Reader:
             padded_size=None if size is None else _padded(size, alignment),
             metadata=metadata,
             lengths=lengths,
+            classifier=self.classifier,
         )
 
     def scalar(self, kind: struct.Struct) -> Any:
@@ -302,7 +320,7 @@ class _Reader:
 
     def tensor_end(self) -> int | None:
         """Where a tensor's bytes end, counted from the start of the tensors; None where its type is unknown."""
-        self.string()
+        self.classifier |= self.string() == CLASSIFIER
         dimensions = self.scalar(_U32)
         if dimensions > MAX_DIMENSIONS:
             raise _Bad(f"a tensor has {dimensions} dimensions, more than {MAX_DIMENSIONS}")

@@ -16,7 +16,7 @@ from trivet.local.settings import LocalSettings
 from trivet.model import Model, Provider
 
 if TYPE_CHECKING:
-    from trivet.local.llama import Llama
+    from trivet.local.llama import Llama, Reranker
     from trivet.local.loaded import Loaded
 
 # What runs the catalogue's weights, by the word that it has for that: as strings, so that none is imported unasked.
@@ -53,7 +53,9 @@ class Local(Provider):
             file = weights.find(name, self.home, digests=False)
             entry = catalog.named(name)
             if entry.engine == "llama.cpp":
-                opened: Llama | Loaded[Any] = self._open(file, f"local/{name}", lambda: weights.find(name, self.home))
+                opened: Llama | Reranker | Loaded[Any] = self._open(
+                    file, f"local/{name}", lambda: weights.find(name, self.home)
+                )
             else:
                 module, _, kind = ENGINES[entry.engine].partition(":")
                 make = getattr(importlib.import_module(module), kind)
@@ -72,7 +74,7 @@ class Local(Provider):
         key = os.path.abspath(os.path.expanduser(path))
         if key not in self._models:
             if os.path.isdir(key):
-                opened: Llama | Loaded[Any] = self._folder(Path(key), path)
+                opened: Llama | Reranker | Loaded[Any] = self._folder(Path(key), path)
             else:
                 file = weights.verify_path(key, self.home, digests=False)
                 opened = self._open(file, path, lambda: weights.verify_path(key, self.home))
@@ -99,17 +101,19 @@ class Local(Provider):
         model: Loaded[Any] = getattr(imported, kind)(folder, self.settings, name=name, verify=verify)
         return model
 
-    def _open(self, file: Path, name: str, verify: Callable[[], object]) -> Llama:
-        from trivet.local.llama import Llama
+    def _open(self, file: Path, name: str, verify: Callable[[], object]) -> Llama | Reranker:
+        from trivet.local import gguf
+        from trivet.local.llama import Llama, Reranker
 
         def verify_all() -> None:
             verify()
             if self.settings.draft is not None:
                 weights.verify_path(self.settings.draft, self.home)
 
-        return Llama(file, self.settings, name=name, verify=verify_all)
+        kind = Reranker if gguf.read(file).ranks else Llama
+        return kind(file, self.settings, name=name, verify=verify_all)
 
-    def _kept(self, model: Llama | Loaded[Any]) -> Model:
+    def _kept(self, model: Llama | Reranker | Loaded[Any]) -> Model:
         return model if self._memory is None else Kept(model, model.engine_for, self._memory)
 
     async def close(self) -> None:

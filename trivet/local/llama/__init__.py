@@ -6,9 +6,11 @@ infill.py   a prompt of what stands before and after
 tools.py    tool calls: by the model's template, or held by the grammar
 schema.py   JSON Schemas as grammars; what they cannot hold, refused
 answer.py   the engine's chunks as events
+reranker.py Reranker: a query and a document, read together
 engine.py   the loaded weights: threads, calls, cancellation, errors
 """
 
 from trivet.local.llama.model import Llama
+from trivet.local.llama.reranker import Reranker
 
-__all__ = ["Llama"]
+__all__ = ["Llama", "Reranker"]

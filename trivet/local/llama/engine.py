@@ -66,13 +66,15 @@ class Engine:
         most: int,
         adapters: Sequence[str] = (),
         embedding: bool = False,
+        ranking: bool = False,
         verify: Callable[[], object] | None = None,
     ) -> None:
         self.path, self.settings, self.name, self.context, self.most = path, settings, name, context, most
         self.adapters = list(adapters)
-        self.embedding = embedding
+        self.embedding = embedding or ranking  # one whole answer, and no text made
+        self.ranking = ranking
         self._verify = verify
-        self.slots = Slots(1 if embedding else settings.slots)
+        self.slots = Slots(1 if self.embedding else settings.slots)
         self.sessions = Sessions(self.slots.total)
         self.caps: Mapping[str, bool] = {}
         self._server: Any = None
@@ -140,7 +142,8 @@ class Engine:
             p.chat_template = template(self.settings.chat_template)
         if self.embedding:
             p.embedding = True
-            p.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
+            kinds = xllamacpp.llama_pooling_type
+            p.pooling_type = kinds.LLAMA_POOLING_TYPE_RANK if self.ranking else kinds.LLAMA_POOLING_TYPE_MEAN
             p.n_batch = p.n_ubatch = self.context
         if self.settings.draft is not None and not self.embedding:
             p.speculative.types = [xllamacpp.common_speculative_type.COMMON_SPECULATIVE_TYPE_DRAFT_SIMPLE]
@@ -215,13 +218,18 @@ class Engine:
 
     async def embed(self, text: str) -> Chunk:
         """One text's vector, as the engine answers."""
+        return await self._whole(lambda server: server.handle_embeddings({"input": [text]}))
+
+    async def rank(self, query: str, document: str) -> Chunk:
+        """One document's score, as the engine answers, where it is one for `ranking`."""
+        return await self._whole(lambda server: server.handle_rerank({"query": query, "documents": [document]}))
+
+    async def _whole(self, asked: Callable[[Any], Chunk]) -> Chunk:
         await self.load()
         await self.slots.take(1)
         try:
             self._open()
-            call = asyncio.get_running_loop().run_in_executor(
-                self._workers, self._server.handle_embeddings, {"input": [text]}
-            )
+            call = asyncio.get_running_loop().run_in_executor(self._workers, asked, self._server)
             call.add_done_callback(lambda _: self.slots.give(1))
         except BaseException:
             self.slots.give(1)
@@ -259,6 +267,8 @@ class Engine:
         """What the engine says of a request that it does not take."""
         if error.get("type") == "exceed_context_size_error":
             return self.too_long(error["n_prompt_tokens"])
+        if larger := re.match(r"input \((\d+) tokens\) is too large", str(error.get("message"))):
+            return self.too_long(int(larger[1]))  # than a batch, which is what one text has to fit into
         if error.get("code") == 400:
             too_large = "parse grammar" in str(error.get("message"))
             hint = ": its grammar for this schema is too large, or goes round in a circle; ask for less"
