@@ -11,7 +11,7 @@ from trivet.errors import UnsupportedError, WeightsError
 from trivet.local import torch_files
 from trivet.local.images.picture import Picture, Sighted
 from trivet.local.loaded import needed
-from trivet.local.onnx_session import opened
+from trivet.local.onnx_session import Graph
 from trivet.types import Classify, ClassifyResponse, Label, Request
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ MEAN, DEVIATION = 127.0, 128.0
 EPSILON = 1e-3
 # _DEFAULT_BLOCKS_ARGS there: how often, and the first one's stride. Kernels and channels are the weights' shapes.
 STAGES = ((1, 1), (2, 2), (2, 2), (3, 2), (3, 1), (4, 2), (1, 1))
-OPSET, IR = 17, 8
 
 
 class EfficientNetLite(Sighted[Any]):
@@ -84,9 +83,7 @@ def pixels(rgb: Array) -> Array:
 def network(tensors: Mapping[str, Array], *, threads: int | None = None) -> Any:
     """The network as a session of onnxruntime's, from the tensors of `efficientnet_lite_pytorch`: n x 3 x 224 x 224
     numbers called `image` to n x 1,000 probabilities. Raises `KeyError` for a tensor that is not there."""
-    onnx = needed("onnx", "images")
-    needed("onnx.helper", "images")
-    building = _Graph(onnx, tensors)
+    building = _Graph(tensors)
     at = building.convolution("image", "_conv_stem", "_bn0", stride=2)
     number = 0
     for repeats, first_stride in STAGES:
@@ -95,26 +92,15 @@ def network(tensors: Mapping[str, Array], *, threads: int | None = None) -> Any:
             number += 1
     at = building.convolution(at, "_conv_head", "_bn1")
     building.head(at)
-    return building.opened(threads)
+    inputs = {"image": ("FLOAT", ["n", 3, SIDE, SIDE])}
+    outputs = {"scores": ["n", len(tensors["_fc.bias"])]}
+    return building.opened("efficientnet-lite0", inputs, outputs, threads=threads)
 
 
-class _Graph:
-    """Nodes and weights so far."""
-
-    def __init__(self, onnx: Any, tensors: Mapping[str, Array]) -> None:
-        self.np: Any = needed("numpy", "images")
-        self.onnx, self.tensors = onnx, tensors
-        self.nodes: list[Any] = []
-        self.weights: dict[str, Array] = {}
-        self.zero, self.six = self.weight("zero", 0), self.weight("six", 6)
-
-    def weight(self, name: str, value: Any) -> str:
-        self.weights[name] = self.np.array(value, self.np.float32, order="C")
-        return name
-
-    def node(self, kind: str, inputs: list[str], output: str, **settings: Any) -> str:
-        self.nodes.append(self.onnx.helper.make_node(kind, inputs, [output], **settings))
-        return output
+class _Graph(Graph):
+    def __init__(self, tensors: Mapping[str, Array]) -> None:
+        super().__init__(tensors, "images")
+        self.zero, self.six = self.keep("zero", 0), self.keep("six", 6)
 
     def convolution(
         self, at: str, name: str, norm: str, *, stride: int = 1, depthwise: bool = False, relu6: bool = True
@@ -125,8 +111,8 @@ class _Graph:
         bias = tensors[f"{norm}.bias"] - tensors[f"{norm}.running_mean"] * scale
         inputs = [
             at,
-            self.weight(f"{name}.weight", weight * scale[:, None, None, None]),
-            self.weight(f"{name}.bias", bias),
+            self.keep(f"{name}.weight", weight * scale[:, None, None, None]),
+            self.keep(f"{name}.bias", bias),
         ]
         groups = weight.shape[0] if depthwise else 1
         found = self.node("Conv", inputs, name, strides=[stride, stride], group=groups, auto_pad="SAME_UPPER")
@@ -143,24 +129,5 @@ class _Graph:
 
     def head(self, at: str) -> None:
         pooled = self.node("Flatten", [self.node("GlobalAveragePool", [at], "pool")], "flat")
-        last = [self.weight(f"_fc.{kind}", self.tensors[f"_fc.{kind}"]) for kind in ("weight", "bias")]
+        last = [self.weight(f"_fc.{kind}") for kind in ("weight", "bias")]
         self.node("Softmax", [self.node("Gemm", [pooled, *last], "logits", transB=1)], "scores", axis=1)
-
-    def opened(self, threads: int | None) -> Any:
-        helper, types, runtime = self.onnx.helper, self.onnx.TensorProto, needed("onnxruntime", "images")
-        graph = helper.make_graph(
-            self.nodes,
-            "efficientnet-lite0",
-            [helper.make_tensor_value_info("image", types.FLOAT, ["n", 3, SIDE, SIDE])],
-            [helper.make_tensor_value_info("scores", types.FLOAT, ["n", len(self.weights["_fc.bias"])])],
-        )
-        return opened(
-            self.onnx,
-            runtime,
-            graph,
-            self.weights,
-            opsets={"": OPSET},
-            ir_version=IR,
-            options=runtime.SessionOptions(),
-            threads=threads,
-        )

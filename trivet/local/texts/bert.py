@@ -15,7 +15,7 @@ import msgspec
 
 from trivet.errors import WeightsError
 from trivet.local.loaded import needed
-from trivet.local.onnx_session import opened
+from trivet.local.onnx_session import FUSED, Graph
 from trivet.types import Value
 
 if TYPE_CHECKING:
@@ -25,9 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Bert", "Config", "batches"]
 
-OPSET = 18
 TOKENS = 1_024  # of one run at most, padding included: with 8,192 the same texts take 1.6 times as long
-FUSED = "com.microsoft"
 
 
 class Config(Value, frozen=True, kw_only=True):
@@ -118,108 +116,65 @@ def batches(rows: Sequence[Sequence[int]]) -> list[list[int]]:
     return batches
 
 
-class _Graph:
-    """The nodes and weights, as they are put together. Shapes: B rows, S tokens, H hidden, V vocabulary."""
+class _Graph(Graph):
+    """Shapes: B rows, S tokens, H hidden, V vocabulary."""
 
     def __init__(self, tensors: Mapping[str, Array], config: Config, prefix: str) -> None:
-        self._np, self._onnx = needed("numpy", "onnx"), needed("onnx", "onnx")
-        self.tensors, self.config, self.prefix = tensors, config, prefix
-        self.nodes: list[Any] = []
-        self.weights: dict[str, Array] = {}
+        super().__init__(tensors, "onnx")
+        self.config, self.prefix = config, prefix
 
     def session(self, threads: int | None, predicts: bool) -> Any:
         states = self._embeddings()
         for layer in range(self.config.num_hidden_layers):
             states = self._layer(states, f"{self.prefix}encoder.layer.{layer}.")
-        self._node("Unsqueeze", ["weights", self._constant("second", [1])], "row")  # (B, 1, S)
-        self._node("MatMul", ["row", states], "sum")  # (B, 1, H)
-        self._node("Squeeze", ["sum", "second"], "sums")  # (B, H)
+        self.node("Unsqueeze", ["weights", self.constant("second", [1])], "row")  # (B, 1, S)
+        self.node("MatMul", ["row", states], "sum")  # (B, 1, H)
+        self.node("Squeeze", ["sum", "second"], "sums")  # (B, H)
         outputs = {"sums": ["B", "H"]}
         if predicts:
             self._predictions(states)
             outputs["logits"] = ["B", "S", "V"]
-        return self._opened(outputs, threads)
+        inputs = {
+            name: (kind, ["B", "S"]) for name, kind in (("ids", "INT64"), ("mask", "INT32"), ("weights", "FLOAT"))
+        }
+        return self.opened("bert", inputs, outputs, threads=threads)
 
     def _embeddings(self) -> str:
         """Of the token, its place, and the segment, which is always the first: (B, S, H)."""
         at = f"{self.prefix}embeddings."
         segment = self.tensors[f"{at}token_type_embeddings.weight"][0]
-        self.weights["places"] = self.tensors[f"{at}position_embeddings.weight"] + segment
-        self._node("Gather", [self._weight(f"{at}word_embeddings.weight"), "ids"], "words")
-        self._node("Shape", ["ids"], "length", start=1, end=2)
-        self._node("Slice", ["places", self._constant("zero", [0]), "length", "zero"], "here")
-        self._node("Add", ["words", "here"], "embedded")
-        norm = [self._weight(f"{at}LayerNorm.weight"), self._weight(f"{at}LayerNorm.bias")]
-        return self._node("LayerNormalization", ["embedded", *norm], "states", epsilon=self.config.layer_norm_eps)
+        self.keep("places", self.tensors[f"{at}position_embeddings.weight"] + segment)
+        self.node("Gather", [self.weight(f"{at}word_embeddings.weight"), "ids"], "words")
+        embedded = self.placed("words", "places")
+        norm = [self.weight(f"{at}LayerNorm.weight"), self.weight(f"{at}LayerNorm.bias")]
+        return self.node("LayerNormalization", [embedded, *norm], "states", epsilon=self.config.layer_norm_eps)
 
     def _layer(self, states: str, at: str) -> str:
         """Attention, then a network over each token, each added to what went in, and normalised."""
-        parts = [f"{at}attention.self.{part}." for part in ("query", "key", "value")]
-        self.weights[f"{at}qkv.weight"] = self._np.concatenate([self.tensors[f"{p}weight"].T for p in parts], axis=1)
-        self.weights[f"{at}qkv.bias"] = self._np.concatenate([self.tensors[f"{p}bias"] for p in parts])
-        into = [states, f"{at}qkv.weight", f"{at}qkv.bias", "mask"]
+        qkv = self.side_by_side(f"{at}qkv", [f"{at}attention.self.{part}" for part in ("query", "key", "value")])
+        into = [states, *qkv, "mask"]
         heads = self.config.num_attention_heads
-        seen = self._node("Attention", into, f"{at}seen", domain=FUSED, num_heads=heads)
+        seen = self.node("Attention", into, f"{at}seen", domain=FUSED, num_heads=heads)
         states = self._added(states, seen, f"{at}attention.output.")
-        wide = self._node("MatMul", [states, self._turned(f"{at}intermediate.dense.weight")], f"{at}wide")
-        bias = self._weight(f"{at}intermediate.dense.bias")
-        active = self._node("BiasGelu", [wide, bias], f"{at}active", domain=FUSED)
+        wide = self.node("MatMul", [states, self.turned(f"{at}intermediate.dense.weight")], f"{at}wide")
+        bias = self.weight(f"{at}intermediate.dense.bias")
+        active = self.node("BiasGelu", [wide, bias], f"{at}active", domain=FUSED)
         return self._added(states, active, f"{at}output.")
 
     def _added(self, states: str, made: str, at: str) -> str:
         """LayerNorm(states + dense(made))."""
-        dense = self._node("MatMul", [made, self._turned(f"{at}dense.weight")], f"{at}dense")
-        norm = [self._weight(f"{at}{name}") for name in ("LayerNorm.weight", "LayerNorm.bias", "dense.bias")]
+        dense = self.node("MatMul", [made, self.turned(f"{at}dense.weight")], f"{at}dense")
+        norm = [self.weight(f"{at}{name}") for name in ("LayerNorm.weight", "LayerNorm.bias", "dense.bias")]
         epsilon = self.config.layer_norm_eps
         into = [dense, states, *norm]
-        return self._node("SkipLayerNormalization", into, f"{at}states", domain=FUSED, epsilon=epsilon)
+        return self.node("SkipLayerNormalization", into, f"{at}states", domain=FUSED, epsilon=epsilon)
 
     def _predictions(self, states: str) -> None:
         at = "cls.predictions."
-        dense = self._node("MatMul", [states, self._turned(f"{at}transform.dense.weight")], f"{at}dense")
-        active = self._node("BiasGelu", [dense, self._weight(f"{at}transform.dense.bias")], f"{at}gelu", domain=FUSED)
-        norm = [self._weight(f"{at}transform.LayerNorm.{name}") for name in ("weight", "bias")]
+        dense = self.node("MatMul", [states, self.turned(f"{at}transform.dense.weight")], f"{at}dense")
+        active = self.node("BiasGelu", [dense, self.weight(f"{at}transform.dense.bias")], f"{at}gelu", domain=FUSED)
+        norm = [self.weight(f"{at}transform.LayerNorm.{name}") for name in ("weight", "bias")]
         epsilon = self.config.layer_norm_eps
-        self._node("LayerNormalization", [active, *norm], f"{at}states", epsilon=epsilon)
-        self._node("MatMul", [f"{at}states", self._turned(f"{at}decoder.weight")], f"{at}scores")
-        self._node("Add", [f"{at}scores", self._weight(f"{at}decoder.bias")], "logits")
-
-    def _node(self, op: str, inputs: Sequence[str], output: str, *, domain: str = "", **attributes: Any) -> str:
-        self.nodes.append(self._onnx.helper.make_node(op, inputs, [output], domain=domain, **attributes))
-        return output
-
-    def _weight(self, name: str) -> str:
-        self.weights[name] = self.tensors[name]
-        return name
-
-    def _turned(self, name: str) -> str:
-        """A linear layer's weights, which lie as (out, in), as (in, out)."""
-        self.weights[name] = self.tensors[name].T
-        return name
-
-    def _constant(self, name: str, values: list[int]) -> str:
-        self.weights[name] = self._np.array(values, self._np.int64)
-        return name
-
-    def _opened(self, outputs: Mapping[str, list[str]], threads: int | None) -> Any:
-        helper, types = self._onnx.helper, self._onnx.TensorProto
-        runtime = needed("onnxruntime", "onnx")
-        inputs = [("ids", types.INT64), ("mask", types.INT32), ("weights", types.FLOAT)]
-        graph = helper.make_graph(
-            self.nodes,
-            "bert",
-            [helper.make_tensor_value_info(name, kind, ["B", "S"]) for name, kind in inputs],
-            [helper.make_tensor_value_info(name, types.FLOAT, shape) for name, shape in outputs.items()],
-        )
-        options = runtime.SessionOptions()
-        options.log_severity_level = 3  # errors; it warns of what it chooses itself
-        return opened(
-            self._onnx,
-            runtime,
-            graph,
-            {name: self._np.ascontiguousarray(array) for name, array in self.weights.items()},
-            opsets={"": OPSET, FUSED: 1},
-            ir_version=9,
-            options=options,
-            threads=threads,
-        )
+        self.node("LayerNormalization", [active, *norm], f"{at}states", epsilon=epsilon)
+        self.node("MatMul", [f"{at}states", self.turned(f"{at}decoder.weight")], f"{at}scores")
+        self.node("Add", [f"{at}scores", self.weight(f"{at}decoder.bias")], "logits")

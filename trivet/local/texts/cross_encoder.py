@@ -16,6 +16,7 @@ import msgspec
 
 from trivet.errors import ContextLengthError, RequestError, WeightsError
 from trivet.local.loaded import Loaded, needed
+from trivet.local.onnx_session import session_options
 from trivet.local.texts.bert import batches
 from trivet.types import Done, Event, Ranked, Request, Rerank, RerankResponse, Usage
 
@@ -53,10 +54,7 @@ class CrossEncoder(Loaded[Weights]):
     def load(self) -> Weights:
         tokenizers, runtime = needed("tokenizers", self.extra), needed("onnxruntime", self.extra)
         network, described = files(self.path)
-        options = runtime.SessionOptions()
-        options.log_severity_level = 3
-        options.intra_op_num_threads = self.settings.threads or 0
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # as in bert.py
+        options = session_options(runtime, self.settings.threads)
         try:
             tokenizer = tokenizers.Tokenizer.from_file(str(described))
             session = runtime.InferenceSession(str(network), options, providers=["CPUExecutionProvider"])
