@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import io
 import math
+import re
 import subprocess
 import sys
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -186,6 +188,9 @@ def test_what_is_no_sound_says_what_it_was_and_what_is_wanted(given: Any, error:
         pd.Series([1, NAN, 3]),
         pd.Series([1, pd.NA, 3], dtype="Int64"),
         pd.Series([1, NAN, 3], index=pd.date_range("2024-01-01", periods=3, freq="h")),
+        pd.Index([1, NAN, 3]),
+        pd.array([1, None, 3], dtype="Int64"),
+        np.ma.array([1, 2, 3], mask=[False, True, False]),
         pd.DataFrame({"y": [1, NAN, 3]}),
         pd.DataFrame({"ds": pd.date_range("2024-01-01", periods=3), "y": [1, NAN, 3]}),
         iter([1, None, 3]),
@@ -273,6 +278,51 @@ def test_the_place_where_times_are_irregular_is_named(freq: str, said: str) -> N
 
 
 @pytest.mark.parametrize(
+    ("freq", "at"), [("s", 4), ("15min", 4), ("h", 4), ("D", 4), ("B", 8), ("MS", 4), ("QS", 4), ("YS", 4)]
+)
+def test_what_is_advised_makes_times_regular(freq: str, at: int) -> None:
+    whole = days(30, freq)
+    series = whole.drop(whole.index[at])
+    with pytest.raises(RequestError, match=r"such as series\.resample\(") as caught:
+        inputs.series(series)
+    advised = re.search(r"resample\(\"(.*?)\"\)", str(caught.value))
+    assert advised is not None
+    assert inputs.series(series.resample(advised[1]).mean()) == (*whole[:at], None, *whole[at + 1 :])
+
+
+STAMPS = ("2024-01-01", "2024-01-02", "2024-01-05")
+THIRD: dict[type, Any] = {str: "2024-01-03", date: date(2024, 1, 3), datetime: datetime(2024, 1, 3)}
+
+
+@pytest.mark.parametrize(
+    "index",
+    [list(STAMPS), [date.fromisoformat(stamp) for stamp in STAMPS], pd.to_datetime(STAMPS).to_pydatetime().tolist()],
+    ids=["texts", "dates", "datetimes"],
+)
+@pytest.mark.parametrize("column", [False, True])
+def test_times_are_seen_in_whatever_way_they_are_written(index: list[Any], column: bool) -> None:
+    def made(index: list[Any]) -> Any:
+        index = pd.Index(index, dtype=object)
+        return pd.DataFrame({"ds": index, "y": [1.0, 2, 3]}) if column else pd.Series([1.0, 2, 3], index=index)
+
+    assert inputs.series(made([*index[:2], THIRD[type(index[0])]])) == (1, 2, 3)
+    with pytest.raises(RequestError, match=r"from 2024-01-02.* to 2024-01-05.* it is 3 days, and as a rule 1 day"):
+        inputs.series(made(index))
+
+
+def test_labels_that_are_no_times_are_not_looked_at() -> None:
+    for labels in (["a", "b", "c"], ["2024-01-01", "2024-01-05", "total"], [1, 5, 7], [None, "2024-01-01", 3]):
+        assert inputs.series(pd.Series([1.0, 2, 3], index=pd.Index(labels, dtype=object))) == (1, 2, 3)
+
+
+def test_an_index_of_several_levels_may_be_several_series() -> None:
+    index = pd.MultiIndex.from_product([["shop", "web"], pd.date_range("2024-01-01", periods=2)])
+    for each in (pd.Series([1.0, 2, 3, 4], index=index), pd.DataFrame({"y": [1.0, 2, 3, 4]}, index=index)):
+        with pytest.raises(RequestError, match=r"several levels.*choose one, such as series.xs\(KEY\)"):
+            inputs.series(each)
+
+
+@pytest.mark.parametrize(
     ("index", "said"),
     [
         (["2024-01-02", "2024-01-01", "2024-01-03"], r"not in order.*sort_index"),
@@ -296,42 +346,23 @@ def test_times_that_cannot_be_are_refused(index: list[str | None], said: str) ->
         ([1, True], TypeError, "True of type bool"),
         ("123", TypeError, "a series is a list of numbers"),
         (5, TypeError, "a series is a list of numbers"),
+        ({1.0, 2.0}, TypeError, "a series is a list of numbers"),
+        (bytearray(b"abc"), TypeError, "a series is a list of numbers"),
         (np.zeros((3, 2)), RequestError, "The array is 3 x 2"),
+        (np.array(5.0), RequestError, "The array is one number"),
+        (np.array([True]), TypeError, r"\[0\] is np.True_ of type numpy.bool"),
+        (np.array([1 + 2j]), TypeError, "of type numpy.complex128"),
+        (np.array(["2024-01-01"], "datetime64[D]"), TypeError, "of type numpy.datetime64"),
+        ([[1.0], [2.0]], TypeError, r"\[0\] is \[1.0\] of type list"),
+        ([np.zeros(1)], TypeError, "of type numpy.ndarray"),
+        ([10**400], TypeError, r"\[0\] is 1000.* of type int"),
+        (days(3).head(0).reset_index(), RequestError, "The series is empty"),
         (pd.DataFrame({"a": [1], "b": [2]}), RequestError, r"columns a, b, .*frame\['b'\]"),
     ],
 )
 def test_what_is_no_series_says_what_it_was(given: Any, error: type[Exception], said: str) -> None:
     with pytest.raises(error, match=said):
         inputs.series(given)
-
-
-class Column(list):  # type: ignore[type-arg]
-    """As polars has one: https://docs.pola.rs/api/python/stable/reference/series/ (polars itself is not installed)."""
-
-    def __init__(self, values: list[Any], dtype: str) -> None:
-        super().__init__(values)
-        self.dtype = dtype
-
-    def to_list(self) -> list[Any]:
-        return list(self)
-
-
-class Frame(dict):  # type: ignore[type-arg]
-    columns = property(lambda self: list(self))
-
-
-Column.__module__ = Frame.__module__ = "polars.frame"
-
-
-@pytest.mark.parametrize(("last", "fine"), [(3, True), (5, False)])
-def test_a_frame_of_polars_has_its_times_in_a_column(last: int, fine: bool) -> None:
-    stamps = pd.to_datetime([f"2024-01-0{day}" for day in (1, 2, last)]).date.tolist()
-    frame = Frame({"time": Column(stamps, "Date"), "y": Column([1.0, None, 3.0], "Float64")})
-    if fine:
-        assert inputs.series(frame) == (1.0, None, 3.0)
-        return
-    with pytest.raises(RequestError, match="upsample"):
-        inputs.series(frame)
 
 
 # --- proteins and texts ------------------------------------------------------------------------------------
@@ -383,6 +414,7 @@ def test_texts_are_one_or_several(given: Any) -> None:
         ([], RequestError, "the list is empty"),
         (["a", 3], TypeError, r"texts are strings, and \[1\] is of type int"),
         (b"a", TypeError, "texts are a list of strings, and this is of type bytes"),
+        ({"a", "b"}, TypeError, "texts are a list of strings, and this is of type set"),
         (3, TypeError, "texts are a list of strings, and this is of type int"),
     ],
 )

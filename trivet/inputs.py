@@ -8,16 +8,17 @@ it is in; an array becomes the simplest file that holds each of its values, PNG 
 from __future__ import annotations
 
 import io
+import math
 import os
 import re
 import struct
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
 from trivet import attach
 from trivet.errors import RequestError
-from trivet.times import Times, refuse_irregular, temporal
+from trivet.times import Times, refuse_irregular, times
 from trivet.types import Audio, Image
 
 __all__ = ["Picture", "Proteins", "Series", "Sound", "picture", "pictures", "proteins", "records", "series", "sound"]
@@ -45,7 +46,7 @@ def texts(given: str | Iterable[str], field: str) -> tuple[str, ...]:
     """One text or several."""
     if isinstance(given, str):
         return (given,)
-    if isinstance(given, bytes | Mapping) or not isinstance(given, Iterable):
+    if isinstance(given, bytes | Mapping | Set) or not isinstance(given, Iterable):  # a set has no order to answer in
         raise TypeError(f"{field} are a list of strings, and this is of type {_type(given)}")
     found = []
     for i, text in enumerate(given):
@@ -198,16 +199,19 @@ def series(given: Series) -> tuple[float | None, ...]:
     """Values at equal distances, None where one is missing. Where what is given has times, they are looked at: raises
     RequestError where they are not in order, or not at equal distances (days, weeks, months, …)."""
     library = _library(given)
+    stamps = None
+    if library == "polars" and hasattr(given, "collect"):
+        raise TypeError("a LazyFrame has no values yet: give frame.collect()")
     if library in ("pandas", "polars") and hasattr(given, "columns"):
-        given, times = _of_frame(given, library)
-    else:
-        times = given.index if library == "pandas" and temporal(given.index) else None
+        given, stamps = _of_frame(given, library)
+    elif library == "pandas":
+        stamps = _of_index(given)
     if library == "numpy" and getattr(given, "ndim", 1) != 1:
-        shape = " x ".join(map(str, given.shape))
+        shape = " x ".join(map(str, given.shape)) or "one number"
         raise RequestError(f"The array is {shape}, and a series has one dimension.", field="series")
-    if times is not None:
-        refuse_irregular(times, library)
-    if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
+    if stamps is not None:
+        refuse_irregular(stamps, library)
+    if isinstance(given, str | bytes | bytearray | Mapping | Set) or not isinstance(given, Iterable):
         raise TypeError(f"a series is a list of numbers, an array, or of pandas or polars, and this is {_type(given)}")
     values = tuple(_number(value, i) for i, value in enumerate(given))
     if not values:
@@ -220,7 +224,8 @@ def series(given: Series) -> tuple[float | None, ...]:
 def _of_frame(frame: Any, library: str) -> tuple[Any, Times | None]:
     """Its one column of numbers, and its times: in a column, or in pandas' index."""
     names = list(frame.columns)
-    clocks = [name for name in names if temporal(frame[name])]
+    columns = {} if len(set(names)) < len(names) else {name: times(frame[name]) for name in names}
+    clocks = {name: found for name, found in columns.items() if found is not None}
     others = [name for name in names if name not in clocks]
     if len(others) != 1 or len(clocks) > 1:
         raise RequestError(
@@ -228,17 +233,33 @@ def _of_frame(frame: Any, library: str) -> tuple[Any, Times | None]:
             f"one of times at most: choose, such as frame[{(others or names or ['value'])[-1]!r}]",
             field="series",
         )
-    if clocks:
-        return frame[others[0]], frame[clocks[0]]
-    return frame[others[0]], frame.index if library == "pandas" and temporal(frame.index) else None
+    values, index = frame[others[0]], _of_index(frame) if library == "pandas" else None
+    return values, next(iter(clocks.values()), index)
+
+
+def _of_index(given: Any) -> Times | None:
+    """The times that a series or frame of pandas has beside its values."""
+    index = getattr(given, "index", None)
+    if getattr(index, "nlevels", 1) > 1:
+        raise RequestError(
+            "The index has several levels, and so there may be several series in it: choose one, such as "
+            "series.xs(KEY)",
+            field="series",
+        )
+    return times(index)
 
 
 def _number(value: Any, i: int) -> float | None:
-    if value is None or type(value).__name__ in ("NAType", "NaTType"):  # pandas' own for what is missing
+    kind = type(value).__name__
+    if value is None or kind in ("NAType", "NaTType", "MaskedConstant"):  # pandas' and numpy's own for what is missing
         return None
-    if isinstance(value, str | bytes | bool) or not hasattr(value, "__float__"):
+    wrong = isinstance(value, str | bytes) or kind.startswith(("bool", "complex")) or not hasattr(value, "__float__")
+    try:
+        number = math.nan if wrong else float(value)
+    except (TypeError, ValueError, OverflowError):
+        wrong = True
+    if wrong:
         raise TypeError(f"a series is of numbers, and [{i}] is {value!r:.60} of type {_type(value)}")
-    number = float(value)
     if number != number:
         return None
     if number in (float("inf"), float("-inf")):

@@ -3,70 +3,99 @@
 from __future__ import annotations
 
 import calendar
+from collections import Counter
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
 from trivet.errors import RequestError
 
-__all__ = ["Times", "refuse_irregular", "temporal"]
+__all__ = ["Times", "refuse_irregular", "times"]
 
-Times = Any  # a DatetimeIndex, PeriodIndex or TimedeltaIndex of pandas, or a column of times of pandas or polars
-
-_CURES = {
-    "pandas": 'give them one distance, such as series.resample("D").mean()',
-    "polars": 'give them one distance, such as frame.upsample("time", every="1d")',
-}
+Times = list[Any]  # dates, datetimes or timedeltas, each of one kind or None
 
 
-def temporal(column: Any) -> bool:
-    """Whether a column or an index is of times."""
+def times(column: Any) -> Times | None:
+    """What an index or a column of pandas or polars says of time; None where it is of something else. Texts are times
+    where each is a date as ISO 8601 writes it: files of CSV have such."""
     kind = str(getattr(column, "dtype", "")).lower()
-    return kind.startswith(("datetime", "date", "period", "timedelta", "duration"))
+    if kind.startswith("period"):
+        column = column.dt.to_timestamp() if hasattr(column, "dt") else column.to_timestamp()
+    elif not kind.startswith(("datetime", "date", "timedelta", "duration")):
+        return _told_otherwise(column) if kind in ("object", "str", "string") else None
+    found: Times = column.to_list()
+    return found
 
 
-def refuse_irregular(times: Times, library: str) -> None:
+def _told_otherwise(column: Any) -> Times | None:
+    """Dates as Python's objects, or as texts."""
+    values: Times = column.to_list()
+    kinds = {type(value) for value in values if value is not None}
+    if kinds == {str} and "-" in str(values[0]):
+        try:
+            values, kinds = [datetime.fromisoformat(value) for value in values], {datetime}
+        except (TypeError, ValueError):
+            return None
+    zones = {value.tzinfo is None for value in values if isinstance(value, datetime)}
+    return values if kinds in ({date}, {datetime}) and len(zones) < 2 else None
+
+
+def refuse_irregular(stamps: Times, library: str) -> None:
     """Raises RequestError, which names the first two times that break the rule."""
-    stamps = _stamps(times)
     for i, stamp in enumerate(stamps):
         if stamp is None or stamp != stamp:  # NaT
             raise RequestError(f"The time at [{i}] is missing: each value has one.", field="series")
-    for i, (before, after) in enumerate(pairwise(stamps)):
+    # Python takes two times of one zone as the clock on the wall has them, which is put forward and back.
+    instants = [s.astimezone(UTC) if isinstance(s, datetime) and s.tzinfo is not None else s for s in stamps]
+    for i, (before, after) in enumerate(pairwise(instants)):
         if after == before:
-            told = f"The time {before} is there twice, at [{i}] and [{i + 1}]: keep one of them"
+            told = f"The time {stamps[i]} is there twice, at [{i}] and [{i + 1}]: keep one of them"
             raise RequestError(told, field="series")
         if after < before:
             how = "series.sort_index()" if library == "pandas" else "frame.sort(COLUMN)"
-            told = f"The times are not in order: {before} stands before {after}. Sort them: {how}"
+            told = f"The times are not in order: {stamps[i]} stands before {stamps[i + 1]}. Sort them: {how}"
             raise RequestError(told, field="series")
-    if _regular(stamps):
+    if _regular(instants):
         return
     # By the clock on the wall: a day in which it is put forward or back is a day.
     wall = [stamp.replace(tzinfo=None) if isinstance(stamp, datetime) else stamp for stamp in stamps]
     if not _regular(wall):
-        steps = [after - before for before, after in pairwise(stamps)]
-        usual = sorted(steps)[len(steps) // 2]
+        steps = [after - before for before, after in pairwise(instants)]
+        usual = Counter(steps).most_common(1)[0][0]
         at = max(range(len(steps)), key=lambda i: abs(steps[i] - usual))
         raise RequestError(
             f"The times are not at equal distances: from {stamps[at]} to {stamps[at + 1]} it is {_told(steps[at])}, "
-            f"and as a rule {_told(usual)}. Where values are missing, {_CURES[library]}, and fill the gaps: "
-            'fill="linear"',
+            f"and as a rule {_told(usual)}. Where values are missing, give them one distance, such as "
+            f'{_cure(wall, usual, library)}, and fill the gaps: fill="linear". Where times do not matter, leave them '
+            "out: series.to_numpy()",
             field="series",
         )
 
 
 def _told(step: timedelta) -> str:
-    days, seconds = divmod(step.total_seconds(), 86_400)
-    words = [f"{days:.0f} day{'s' if days != 1 else ''}"] if days else []
-    return " ".join([*words, f"{seconds / 3600:g} h"] if seconds or not days else words)
+    left, words = step.total_seconds(), []
+    for name, seconds in (("day", 86_400), ("h", 3_600), ("min", 60)):
+        count, left = divmod(left, seconds)
+        if count:
+            words.append(f"{count:.0f} {name}{'s' if name == 'day' and count != 1 else ''}")
+    return " ".join(words if words and not left else [*words, f"{left:g} s"])
 
 
-def _stamps(times: Times) -> list[Any]:
-    if str(times.dtype).startswith("period"):  # pandas' index, or a column
-        times = times.dt.to_timestamp() if hasattr(times, "dt") else times.to_timestamp()
-    stamps: list[Any] = times.to_list()
-    return stamps
+def _cure(stamps: Sequence[Any], step: timedelta, library: str) -> str:
+    """How to put times at a distance of `step`, in the words of their library."""
+    months = round(step.days / 30.4)
+    seconds = step.total_seconds()
+    units = ((86_400, "D", "d"), (3_600, "h", "h"), (60, "min", "m"), (1, "s", "s"))
+    size, theirs, polars = next((unit for unit in units if seconds % unit[0] == 0), units[-1])
+    count = max(1, round(seconds / size))
+    if step.days >= 28:
+        count, theirs, polars = months, "MS", "mo"
+    elif step == timedelta(days=1) and isinstance(stamps[0], date) and all(stamp.weekday() < 5 for stamp in stamps):
+        theirs = "B"
+    if library == "polars":
+        return f'frame.upsample("time", every="{count}{polars}")'
+    return f'series.resample("{count if count > 1 else ""}{theirs}").mean()'
 
 
 def _regular(stamps: Sequence[Any]) -> bool:
