@@ -43,13 +43,22 @@ def days(n: int, freq: str = "D", start: str = "2024-01-01") -> pd.Series:
     return pd.Series(np.arange(1.0, n + 1), index=pd.date_range(start, periods=n, freq=freq))
 
 
+def photo() -> bytes:
+    out = io.BytesIO()
+    Pillow.fromarray(RANDOM.integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(out, "JPEG")
+    return out.getvalue()
+
+
+PHOTO = photo()
+
 # --- pictures ----------------------------------------------------------------------------------------------
 
 
 def test_a_picture_is_taken_by_path_bytes_or_as_a_part(tmp_path: Path) -> None:
     (tmp_path / "x.png").write_bytes(PNG)
     whole = trivet.Image(data=PNG, media_type="image/png")
-    for each in (tmp_path / "x.png", str(tmp_path / "x.png"), PNG, bytearray(PNG), memoryview(PNG), whole):
+    path = tmp_path / "x.png"
+    for each in (path, str(path), np.str_(path), PNG, np.bytes_(PNG), bytearray(PNG), memoryview(PNG), whole):
         assert inputs.picture(each) == whole
 
 
@@ -68,6 +77,24 @@ def test_an_array_is_the_same_pixels_as_a_picture(height: int, width: int, chann
     assert np.array_equal(back, array[..., 0] if channels == 1 else array)
 
 
+@pytest.mark.parametrize(
+    ("white", "kind"),
+    [
+        *((255, kind) for kind in ("uint8", "int16", "uint16", "int64", "float32", "float64")),
+        *((1, kind) for kind in ("float16", "float32", "float64", "bool")),
+    ],
+)
+def test_numbers_of_every_kind_are_the_pixels_that_they_mean(white: Any, kind: str) -> None:
+    pixels = np.asarray(opened(inputs.picture(np.array([[0, white]], kind))))
+    assert pixels.tolist() == [[0, 255]]
+
+
+def test_floats_are_rounded_to_the_nearest_byte() -> None:
+    array = RANDOM.integers(0, 256, (20, 20, 3), dtype=np.uint8)
+    for floats in (array / 255, (array / 255).astype(np.float32), array.astype(np.float64), array + 0.3):
+        assert np.array_equal(np.asarray(opened(inputs.picture(floats.clip(0, 255)))), array)
+
+
 def test_an_array_that_is_a_view_is_read_as_it_is_seen() -> None:
     array = RANDOM.integers(0, 256, (6, 8, 3), dtype=np.uint8)
     for view in (array[::2, ::-1], array.transpose(1, 0, 2), np.asfortranarray(array)):
@@ -82,6 +109,26 @@ def test_a_pil_image_of_every_mode_is_the_same_picture(mode: str) -> None:
     assert np.array_equal(np.asarray(back.convert("RGB")), np.asarray(image.convert("RGB")))
 
 
+@pytest.mark.parametrize("mode", ["I;16", "I;16B", "I;16L", "PNG", "PPM"])
+def test_a_pil_image_of_16_bits_keeps_its_shades(mode: str) -> None:
+    shades = np.array([[0, 257, 32_896, 65_535]], np.uint16)
+    if mode.startswith("I"):
+        data = shades.astype(">u2" if mode.endswith("B") else "<u2").tobytes()
+        image = Pillow.frombytes(mode, (4, 1), data)
+    else:
+        out = io.BytesIO()
+        Pillow.fromarray(shades).save(out, mode)
+        image = Pillow.open(out)
+    assert np.array_equal(np.asarray(opened(inputs.picture(image))), shades)
+
+
+@pytest.mark.parametrize("mode", ["LA", "PA", "RGBA", "RGBa", "La"])
+def test_what_is_transparent_in_a_pil_image_stays_so(mode: str) -> None:
+    clear = Pillow.new("RGBA", (2, 2), (0, 0, 0, 0))
+    image = clear.convert("LA").convert("La") if mode == "La" else clear.convert(mode)
+    assert np.asarray(opened(inputs.picture(image)).convert("RGBA"))[..., 3].max() == 0
+
+
 def test_a_photograph_opened_by_pil_keeps_its_way_up() -> None:
     exif = Pillow.Exif()
     exif[0x0112] = 6  # Orientation: turned by a quarter
@@ -93,13 +140,20 @@ def test_a_photograph_opened_by_pil_keeps_its_way_up() -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (np.zeros((4, 4, 3)), r'uint8, 0 to 255: give \(a \* 255\).round\(\).astype\("uint8"\)'),
-        (np.zeros((4, 4, 3), np.int64), r'give a.astype\("uint8"\)'),
+        (
+            np.full((4, 4), -0.5),
+            r"goes from -0.5 to -0.5: an image goes from 0 to 255, or from 0 to 1 in floats. Scale",
+        ),
+        (np.full((4, 4), NAN), "goes from nan to nan"),
+        (np.full((4, 4), 65_535, np.uint16), "4 x 4 of uint16 and goes from 65535 to 65535"),
+        (np.full((4, 4), 1j), "of complex128, and an image is of uint8"),
         (np.zeros((3, 40, 40), np.uint8), r"3 x 40 x 40 of uint8.*transpose\(1, 2, 0\)"),
         (np.zeros((4, 4, 5), np.uint8), "an image is height x width x 3"),
         (np.zeros((0, 4, 3), np.uint8), "it is an empty image"),
         (np.zeros((), np.uint8), "The array is one number"),
         (Pillow.new("F", (2, 2)), "pixels of floats"),
+        (Pillow.new("I", (2, 2)), "pixels of 32 bits"),
+        (Pillow.open(io.BytesIO(PHOTO[:3_000])), "The PIL image cannot be read: .*truncated"),
         (Pillow.new("RGB", (0, 2)), "0 x 2 pixels: it is empty"),
         (b"", "is empty"),
         (b"\0\1\2", "of an unknown kind"),
