@@ -97,6 +97,9 @@ def test_what_is_out_of_bounds_is_refused_before_a_model_loads() -> None:
     refused("top is 0, must be at least 1", lambda m: trivet.classify(PNG, top=0, model=m))
     refused("horizon is 0, must be at least 1", lambda m: trivet.forecast([1, 2], 0, model=m))
     refused("must be between 0 and 1", lambda m: trivet.forecast([1, 2], 1, quantiles=[2], model=m))
+    refused("must be between 0 and 1", lambda m: trivet.forecast([1, 2], 1, quantiles=[float("nan")], model=m))
+    refused("season is 0, must be at least 1", lambda m: trivet.forecast([1, 2], 1, season=0, model=m))
+    refused("fill is 'ffill', must be 'linear'", lambda m: trivet.forecast([1, 2], 1, fill="ffill", model=m))
     refused("speed is 9, must be between", lambda m: trivet.speak("a", speed=9, model=m))
     refused("Speak.format: Invalid enum value 'midi'", lambda m: trivet.speak("a", format="midi", model=m))
     refused("the text is empty", lambda m: trivet.speak(" ", model=m))
@@ -108,6 +111,29 @@ def test_what_is_out_of_bounds_is_refused_before_a_model_loads() -> None:
 def test_one_text_where_several_are_wanted_is_a_type_error() -> None:
     refused("use \\[text\\]", lambda m: trivet.rerank("q", "abc", model=m), TypeError)
     refused("use \\['cat'\\]", lambda m: trivet.classify(PNG, "cat", model=m), TypeError)
+
+
+@pytest.mark.parametrize("given", [0.5, None, "0.5!", ["low"], np.array(0.5)])
+def test_quantiles_are_a_list_of_numbers(given: Any) -> None:
+    wanted = r"quantiles are a list of numbers, such as \[0.1, 0.9\], and this is"
+    refused(wanted, lambda m: trivet.forecast([1, 2], 1, quantiles=given, model=m), TypeError)
+
+
+@pytest.mark.parametrize("given", [[3 * 0.1, 0.9], np.float32([0.3, 0.9]), np.arange(1, 10)[[2, 8]] * 0.1])
+def test_quantiles_are_found_by_their_numbers_however_they_were_reckoned(given: Any) -> None:
+    fake = Fake()
+    trivet.forecast([1, 2], 1, quantiles=given, model=fake)
+    assert fake.requests[0].quantiles == (0.3, 0.9)  # type: ignore[attr-defined]
+
+
+def test_numbers_may_be_numpys() -> None:
+    fake = Fake()
+    trivet.forecast([1, 2], np.int64(3), season=np.int32(7), model=fake)
+    trivet.classify(PNG, top=np.uint8(2), model=fake)
+    trivet.speak("a", speed=np.float32(1.5), model=fake)
+    forecast, classify, speak = fake.requests
+    assert (forecast.horizon, forecast.season, classify.top, speak.speed) == (3, 7, 2, 1.5)  # type: ignore[attr-defined]
+    refused("horizon: Expected `int`, got `float`", lambda m: trivet.forecast([1, 2], np.float64(3), model=m))
 
 
 def test_embed_takes_one_kind() -> None:

@@ -8,6 +8,7 @@ what it was and what is wanted. Whether a file really holds what it begins like 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from numbers import Integral, Real
 from typing import Any, Literal, TypeVar, cast, overload
 
 from trivet import catalog, inputs
@@ -248,15 +249,14 @@ def forecast(
     """How a series goes on for `horizon` steps: `.point` has the median of each, `.quantiles` a series for each level,
     by its number as text (`"0.1"`). ::
 
-        trivet.forecast([1, 2, 3, 4, 5, 6], horizon=2).point
+        trivet.forecast([1, 2, 3, 1, 2, 3, 1, 2, 3], horizon=2).point
 
     `series` has its values at equal distances; NaN and None are missing ones, which `fill="linear"` puts in where they
     stand between others. `season` is how many steps a season has, where the model asks for it.
     """
     values = inputs.series(series)
-    request = _made(
-        Forecast, series=values, horizon=horizon, quantiles=tuple(float(q) for q in quantiles), fill=fill, season=season
-    )
+    levels = _levels(quantiles)
+    request = _made(Forecast, series=values, horizon=horizon, quantiles=levels, fill=fill, season=season)
     return cast(ForecastResponse, call(request, model, config))
 
 
@@ -274,12 +274,26 @@ def mask(
     return cast(MaskResponse, call(_made(Mask, sequence=found[0], top=top), model, config))
 
 
-def _made(kind: type[Q], **fields: Any) -> Q:
-    """A request, with every type and bound checked."""
+def _levels(given: Any) -> tuple[float, ...]:
+    """Quantiles, rounded: what is reckoned, such as 3 * 0.1, or is of 32 bits, is a little beside what is meant."""
     try:
-        return check(kind(**fields))
+        return tuple(round(float(level), 6) for level in given)
+    except (TypeError, ValueError):
+        raise TypeError(f"quantiles are a list of numbers, such as [0.1, 0.9], and this is {given!r:.60}") from None
+
+
+def _made(kind: type[Q], **fields: Any) -> Q:
+    """A request, with every type and bound checked. Numbers may be numpy's."""
+    try:
+        return check(kind(**{name: _number(value) for name, value in fields.items()}))
     except ValueError as error:  # a bound
         raise RequestError(f"{kind.__name__}.{error}", field=str(error).split()[0]) from None
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        return int(value)
+    return float(value) if isinstance(value, Real) and not isinstance(value, bool) else value
 
 
 def _pieces(request: Embed, kind: str) -> list[Embed]:

@@ -199,6 +199,10 @@ class Forecast(Request, tag="forecast", frozen=True, kw_only=True):
             raise ValueError(f"horizon is {self.horizon}, must be at least 1")
         if any(isinstance(q, float) and not 0 < q < 1 for q in self.quantiles):
             raise ValueError(f"quantiles are {self.quantiles}, must be between 0 and 1")
+        if isinstance(self.season, int) and self.season < 1:
+            raise ValueError(f"season is {self.season}, must be at least 1")
+        if isinstance(self.fill, str) and self.fill != "linear":
+            raise ValueError(f"fill is {self.fill!r}, must be 'linear'")
 
 
 # --- proteins -----------------------------------------------------------------------------------------------
