@@ -72,6 +72,8 @@ def about(told: About, known: Known) -> About:
         tasks = tuple(
             task for task in tasks if (task == "embed") == known.embeds or (task != "embed" and not known.embeds)
         )
+    if known.image is False:
+        tasks = tuple(task for task in tasks if task != "read")
     return replace(
         told,
         tasks=tasks or told.tasks,

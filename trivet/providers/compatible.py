@@ -12,7 +12,7 @@ from trivet.providers.hosted import Hosted, Route
 from trivet.providers.hosts import HOSTS, Host
 from trivet.providers.settings import ProviderSettings
 from trivet.types import Chat, Complete, Conversation, Embed, Request, Rerank, Speak, Transcribe, replace
-from trivet.wire import openai_chat, openai_completions, openai_embeddings, openai_responses, rerank_out
+from trivet.wire import mistral_fim, openai_chat, openai_completions, openai_embeddings, openai_responses, rerank_out
 from trivet.wire.openai_audio import speech_out, transcriptions_out
 from trivet.wire.thinking import leave_out
 
@@ -20,8 +20,11 @@ _CHATS = {
     openai_chat.PROTOCOL: Route(path="chat/completions", wire=openai_chat, streams=True),
     openai_responses.PROTOCOL: Route(path="responses", wire=openai_responses, streams=True),
 }
+_COMPLETIONS = {
+    openai_completions.PROTOCOL: Route(path="completions", wire=openai_completions, streams=True),
+    mistral_fim.PROTOCOL: Route(path="fim/completions", wire=mistral_fim, streams=True),
+}
 _OTHERS: Mapping[str, tuple[type[Request], Route]] = {
-    "complete": (Complete, Route(path="completions", wire=openai_completions, streams=True)),
     "embed": (Embed, Route(path="embeddings", wire=openai_embeddings)),
     "rerank": (Rerank, Route(path="rerank", wire=rerank_out)),
     "transcribe": (Transcribe, Route(path="audio/transcriptions", wire=transcriptions_out, streams=True)),
@@ -51,10 +54,15 @@ class Compatible(Hosted):
         self.needs_key = host.needs_key and not _brings_key(settings, host)
         self.self_served = host.where == "self-served"
         self.quirks = host.quirks
-        tasks: dict[str, tuple[type[Request], Route]] = {**_OTHERS, "chat": (Chat, _CHATS[host.protocols[0]])}
+        tasks: dict[str, tuple[type[Request], Route]] = {
+            **_OTHERS,
+            "chat": (Chat, _CHATS[host.protocols[0]]),
+            "complete": (Complete, _COMPLETIONS[host.completions]),
+        }
         self.routes = dict(tasks[task] for task in host.tasks)
-        if host.rerank_path is not None:
-            self.routes[Rerank] = replace(self.routes[Rerank], path=host.rerank_path)
+        for task, path in ((Rerank, host.rerank_path), (Complete, host.complete_path)):
+            if path is not None:
+                self.routes[task] = replace(self.routes[task], path=path)
         super().__init__(settings, name=name)
 
     def headers(self, key: str | None) -> dict[str, str]:

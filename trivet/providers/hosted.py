@@ -14,9 +14,10 @@ import msgspec
 
 from trivet.errors import AuthError, ConfigError, MissingKeyError, ProviderError, RequestError, TrivetError
 from trivet.model import About, Model, Provider
+from trivet.providers import reading
 from trivet.providers.http import Http, Timeouts
 from trivet.providers.settings import ProviderSettings
-from trivet.types import Conversation, Done, Event, Request, Start, Value, replace, task_name
+from trivet.types import Chat, Conversation, Done, Event, Read, Request, Start, Value, replace, task_name
 from trivet.wire import Back, Target, source, sse
 from trivet.wire.loose import loosen
 from trivet.wire.marks import leave_out_hints, leave_out_marks
@@ -162,23 +163,33 @@ class Hosted(Provider):
 class HostedModel(Model):
     """One model of a host, by the name that the host has for it."""
 
-    takes_prompts = True  # several, and token ids: whoever has completions here speaks OpenAI's
-
     def __init__(self, provider: Hosted, name: str) -> None:
         self.provider = provider
         self.name = name
 
     @cached_property
     def about(self) -> About:
-        tasks = tuple(sorted(task_name(task) for task in self.provider.routes))
+        tasks = {task_name(task) for task in self.provider.routes}
+        if Chat in self.provider.routes:
+            tasks.add(task_name(Read))  # which is asked as a chat
         return About(
             name=f"{self.provider.name}/{self.name}",
-            tasks=tasks,
+            tasks=tuple(sorted(tasks)),
             inputs=("text", "image", "audio", "document"),
             where="self-served" if self.provider.self_served else "hosted",
         )
 
-    async def stream(self, request: Request) -> AsyncGenerator[Event, None]:
+    @property
+    def takes_prompts(self) -> bool:
+        """Whether completions take several prompts, and token ids, as OpenAI's do."""
+        return not self.provider.quirks.get("one_prompt")
+
+    def stream(self, request: Request) -> AsyncGenerator[Event, None]:
+        if isinstance(request, Read) and Chat in self.provider.routes:
+            return reading.told(self._stream(reading.as_chat(request)), self.about.name)
+        return self._stream(request)
+
+    async def _stream(self, request: Request) -> AsyncGenerator[Event, None]:
         try:
             asking = self._asking(request)
         except TrivetError as error:

@@ -3,7 +3,8 @@
 A deviation stands here only where the host documents it, on the page that the comment names, or where its server's own
 source shows it. What the quirks mean is said in `trivet.wire.openai_chat.terms`, and of embeddings in
 `trivet.wire.openai_embeddings`, of rerank in `trivet.wire.rerank_out`, and of sound in
-`trivet.wire.openai_audio.transcriptions_out`; `encrypted_reasoning` says whether responses may be asked for it.
+`trivet.wire.openai_audio.transcriptions_out`; `encrypted_reasoning` says whether responses may be asked for it, and
+`one_prompt` that completions take one prompt, as a text.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ SOUND: tuple[Task, ...] = ("transcribe", "speak")
 class Host(Value, frozen=True, kw_only=True):
     """`base_url` is None where there is one for each customer, or for each machine; `example` is then what one looks
     like. `port` is where a server of one's own usually listens. `protocols` are those that a chat may be asked in: the
-    client's where it is among them, else the first. `key_header` is what the key is sent in. `rerank_path` goes on from
-    the base URL, where rerank is not beside the others."""
+    client's where it is among them, else the first; `completions` is the one of plain completions. `key_header` is what
+    the key is sent in. `rerank_path` and `complete_path` go on from the base URL, where these are not beside the
+    others."""
 
     name: str
     base_url: str | None = None
@@ -36,7 +38,9 @@ class Host(Value, frozen=True, kw_only=True):
     family: str | None = None  # whose signatures and opaque blocks it takes, where not its own
     tasks: tuple[Task, ...] = ("chat",)
     protocols: tuple[Protocol, ...] = ("openai-chat",)
+    completions: Literal["openai-completions", "mistral-fim"] = "openai-completions"
     rerank_path: str | None = None
+    complete_path: str | None = None
     lists: bool = True  # whether its models can be asked for
     quirks: Mapping[str, Any] = {}
 
@@ -59,16 +63,19 @@ def _served(name: str, port: int | None, tasks: tuple[Task, ...] = ALL, **quirks
 _ROWS = (
     # docs.mistral.ai/api: fields that it does not list are a 422, as are `max_completion_tokens` and `stream_options`
     # (usage comes by itself, with the last chunk); roles are system, user, assistant, tool; the seed is `random_seed`;
-    # vectors are made shorter by `output_dimension`. Ids of calls are nine letters and digits (mistral-common).
+    # vectors are made shorter by `output_dimension`. Ids of calls are nine letters and digits (mistral-common). Code is
+    # filled in at fim/completions; Codestral's own address (codestral.mistral.ai/v1) has it too.
     Host(
         name="mistral",
         base_url="https://api.mistral.ai/v1",
         key_variable="MISTRAL_API_KEY",
-        tasks=("chat", "embed"),
+        tasks=ALL,
+        completions="mistral-fim",
         quirks={
             "max_tokens": "max_tokens",
             "developer_role": False,
             "stream_options": False,
+            "one_prompt": True,
             "seed": "random_seed",
             "tool_call_id": "mistral9",
             "base64": True,
@@ -76,13 +83,17 @@ _ROWS = (
         },
     ),
     # api-docs.deepseek.com/guides: thinking_mode (`reasoning_content`, which goes back with the calls of tools),
-    # json_mode (objects, no schemas), kv_cache (every prefix is kept by itself). No role `developer`: a 422.
+    # json_mode (objects, no schemas), kv_cache (every prefix is kept by itself), fim_completion (under /beta, by models
+    # that are not thinking). No role `developer`: a 422.
     Host(
         name="deepseek",
         base_url="https://api.deepseek.com",
         key_variable="DEEPSEEK_API_KEY",
+        tasks=("chat", "complete"),
+        complete_path="beta/completions",
         quirks={
             "max_tokens": "max_tokens",
+            "one_prompt": True,
             "developer_role": False,
             "reasoning_content": "reasoning_content",
             "send_thinking": True,
