@@ -429,6 +429,7 @@ def test_proteins_are_letters_fasta_and_files(tmp_path: Path) -> None:
     both = [("a", "EVQLVESG"), ("b", "DIQMT")]
     assert inputs.records(FASTA) == inputs.records(tmp_path / "x.fasta") == inputs.records(str(tmp_path / "x.fasta"))
     assert inputs.records(FASTA) == both
+    assert inputs.records("\ufeff" + FASTA) == inputs.records(FASTA.replace("\n", "\r")) == both
     assert inputs.records("evql vesg\n") == [(None, "EVQLVESG")]
     assert inputs.proteins(["EVQ", tmp_path / "x.fasta", FASTA]) == ("EVQ", "EVQLVESG", "DIQMT", "EVQLVESG", "DIQMT")
 
@@ -437,6 +438,7 @@ def test_proteins_are_letters_fasta_and_files(tmp_path: Path) -> None:
     ("given", "error", "said"),
     [
         ("none.fasta", RequestError, "There is no file 'none.fasta'"),
+        ("https://example.com/x.fasta", RequestError, "x.fasta is an address, and nothing is fetched: download it"),
         (">a\n>b\nEVQ", RequestError, "There is no letter in a in the FASTA text"),
         ("", RequestError, "There is no letter in the sequence"),
         ([], RequestError, "the list is empty"),

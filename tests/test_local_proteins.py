@@ -113,6 +113,9 @@ def test_the_longest_sequence_that_is_not_refused_is_answered(model: Model) -> N
     ("request_", "field", "says"),
     [
         (Mask(sequence="EV_LB"), "sequence", "'B' at position 4"),
+        (Mask(sequence="EV-L_"), "sequence", "'-' at position 2 .counted from 0., which is a gap: take the gaps out"),
+        (Mask(sequence="EV*L_"), "sequence", "'[*]' at position 2 .counted from 0., which is a stop codon"),
+        (Embed(proteins=("EVQ", "evx")), "proteins[1]", "'x' at position 2 .* put _ in its place"),
         (Mask(sequence="EV_L\n"), "sequence", r"'\\n' at position 4"),
         (Mask(sequence="_ßVQ"), "sequence", "'ß' at position 1"),
         (Mask(sequence=""), "sequence", "is empty"),

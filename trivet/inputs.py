@@ -320,9 +320,13 @@ def records(given: Proteins) -> list[tuple[str | None, str]]:
 
 
 def _records(given: str | os.PathLike[str]) -> list[tuple[str | None, str]]:
+    if isinstance(given, str) and re.match(r"[a-z][a-z0-9+.-]*://", given, re.I):
+        raise RequestError(
+            f"{given} is an address, and nothing is fetched: download it, give its path", field="proteins"
+        )
     if not isinstance(given, str) or _is_path(given):
         return _fasta(attach.text(given), repr(os.fspath(given)))
-    text = given.strip()
+    text = given.removeprefix("\ufeff").strip()
     if text.startswith(">"):
         return _fasta(text, "the FASTA text")
     return [(None, _sequence(text, "the sequence"))]
@@ -335,7 +339,7 @@ def _is_path(text: str) -> bool:
 
 def _fasta(text: str, where: str) -> list[tuple[str | None, str]]:
     """https://www.ncbi.nlm.nih.gov/genbank/fastaformat/ : a line with > and a name, then lines of letters."""
-    text = text.strip()
+    text = "\n".join(text.strip().splitlines())  # whatever ends a line
     if not text.startswith(">"):
         raise RequestError(f"{where} is no FASTA: its first line is a > with a name", field="proteins")
     found: list[tuple[str | None, str]] = []

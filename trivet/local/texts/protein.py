@@ -21,6 +21,11 @@ __all__ = ["Protein"]
 
 AMINO_ACIDS = "ACDEFGHIKLMNPQRSTVWY"
 MASKED = "_"
+NO_RESIDUES = {  # of alignments and translated genes
+    "-": "which is a gap: take the gaps out",
+    ".": "which is a gap: take the gaps out",
+    "*": "which is a stop codon, where a protein ends: cut the sequence there",
+}
 SPECIALS = 2  # [CLS] before and [SEP] after
 MOST = 512 - SPECIALS  # residues: the network knows 512 places
 
@@ -61,9 +66,10 @@ class Protein(Loaded[Bert]):
             raise RequestError(f"{field} is empty: send a sequence of amino acids", field=field)
         for position, letter in enumerate(sequence):
             if letter.upper() not in AMINO_ACIDS + MASKED:
+                unknown = f"which is no amino acid that {self.name} knows ({AMINO_ACIDS}): put {MASKED} in its place"
                 raise RequestError(
-                    f"{field} has {letter!r} at position {position} (counted from 0), which is no amino acid that "
-                    f"{self.name} knows ({AMINO_ACIDS}): put {MASKED} for one that is not known",
+                    f"{field} has {letter!r} at position {position} (counted from 0), "
+                    f"{NO_RESIDUES.get(letter, unknown)}",
                     field=field,
                 )
         if len(sequence) > MOST:
