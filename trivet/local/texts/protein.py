@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ __all__ = ["Protein"]
 
 AMINO_ACIDS = "ACDEFGHIKLMNPQRSTVWY"
 MASKED = "_"
+WRONG = re.compile(f"[^{AMINO_ACIDS}{AMINO_ACIDS.lower()}{MASKED}]")
 NO_RESIDUES = {  # of alignments and translated genes
     "-": "which is a gap: take the gaps out",
     ".": "which is a gap: take the gaps out",
@@ -64,14 +66,13 @@ class Protein(Loaded[Bert]):
     def _check_sequence(self, sequence: str, field: str) -> None:
         if not sequence:
             raise RequestError(f"{field} is empty: send a sequence of amino acids", field=field)
-        for position, letter in enumerate(sequence):
-            if letter.upper() not in AMINO_ACIDS + MASKED:
-                unknown = f"which is no amino acid that {self.name} knows ({AMINO_ACIDS}): put {MASKED} in its place"
-                raise RequestError(
-                    f"{field} has {letter!r} at position {position} (counted from 0), "
-                    f"{NO_RESIDUES.get(letter, unknown)}",
-                    field=field,
-                )
+        if wrong := WRONG.search(sequence):
+            unknown = f"which is no amino acid that {self.name} knows ({AMINO_ACIDS}): put {MASKED} in its place"
+            raise RequestError(
+                f"{field} has {wrong[0]!r} at position {wrong.start()} (counted from 0), "
+                f"{NO_RESIDUES.get(wrong[0], unknown)}",
+                field=field,
+            )
         if len(sequence) > MOST:
             raise ContextLengthError(
                 f"{field} has {len(sequence):,} residues, {self.name} takes {MOST}: send the variable domain alone",
