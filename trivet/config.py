@@ -300,7 +300,7 @@ def _server(table: Any, at: _Place) -> ServerSettings:
 
 def _local(table: Any, at: _Place) -> LocalSettings:
     settings = _settings(table, LocalSettings, at)
-    given = {key: getattr(settings, key) for key in ("home", "draft", "chat_template")}
+    given = {key: getattr(settings, key) for key in ("home", "draft", "projector", "chat_template")}
     return replace(settings, **{key: at.file(value) for key, value in given.items() if value is not None})
 
 

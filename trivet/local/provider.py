@@ -107,11 +107,13 @@ class Local(Provider):
 
         def verify_all() -> None:
             verify()
-            if self.settings.draft is not None:
-                weights.verify_path(self.settings.draft, self.home)
+            for beside in (self.settings.draft, None if isinstance(model, Reranker) else model.projector.file):
+                if beside is not None:
+                    weights.verify_path(beside, self.home)
 
         kind = Reranker if gguf.read(file).ranks else Llama
-        return kind(file, self.settings, name=name, verify=verify_all)
+        model: Llama | Reranker = kind(file, self.settings, name=name, verify=verify_all)
+        return model
 
     def _kept(self, model: Llama | Reranker | Loaded[Any]) -> Model:
         return model if self._memory is None else Kept(model, model.engine_for, self._memory)

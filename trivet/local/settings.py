@@ -14,9 +14,10 @@ class LocalSettings(Value, frozen=True, kw_only=True):
     has for its prompt and answer, None being what the model was trained for, at most 8,192; `slots` the number of
     requests at once: memory grows by context x slots; `batch` the tokens per step of prefill, which bounds how long
     a cancelled prefill goes on; `home` the folder of weights; `draft` a small GGUF that drafts tokens for the large
-    one to verify; `chat_template` a file with a Jinja template that replaces the model's own; `memory`, such as "8GB",
-    what the weights of all models may take together, by the size of their files: the longest unused is unloaded where
-    another would not fit. None: nothing is unloaded.
+    one to verify; `projector` the GGUF (mmproj) that makes embeddings of images, None being the one that stands beside
+    a model, if any; `chat_template` a file with a Jinja template that replaces the model's own; `memory`, such as
+    "8GB", what the weights of all models may take together, by the size of their files: the longest unused is unloaded
+    where another would not fit. None: nothing is unloaded.
     """
 
     threads: int | None = None
@@ -25,6 +26,7 @@ class LocalSettings(Value, frozen=True, kw_only=True):
     batch: int = 64  # 4 % slower than 128 in prefill here, and cancelled in half the time
     home: str | None = None
     draft: str | None = None
+    projector: str | None = None
     chat_template: str | None = None
     memory: str | None = None
 

@@ -29,12 +29,18 @@ Json = dict[str, Any]
 
 class Answer:
     """One call's chunks. `grammar` is what holds the text, and `forced` says that the text then is a tool call;
-    `logprobs` is how many alternatives the request asked for."""
+    `logprobs` is how many alternatives the request asked for, and `notes` say what of it was not looked at."""
 
     def __init__(
-        self, model: str, *, grammar: str | None = None, forced: bool = False, logprobs: int | None = None
+        self,
+        model: str,
+        *,
+        grammar: str | None = None,
+        forced: bool = False,
+        logprobs: int | None = None,
+        notes: tuple[str, ...] = (),
     ) -> None:
-        self.model, self.grammar, self.forced, self.logprobs = model, grammar, forced, logprobs
+        self.model, self.grammar, self.forced, self.logprobs, self.notes = model, grammar, forced, logprobs, notes
         self.collector = Collector()
         self._choices: dict[int, _Choice] = {}
         self._usages: list[Json] = []
@@ -43,7 +49,8 @@ class Answer:
     def events(self, chunk: Json) -> Iterator[Event]:
         if not self._started:
             self._started = True
-            yield Start(model=self.model)  # the engine's ids look like OpenAI's: each protocol has its own instead
+            # The engine's ids look like OpenAI's: each protocol has its own instead.
+            yield Start(model=self.model, notes=self.notes)
         progress = chunk.get("prompt_progress")
         if progress is not None:
             if progress["processed"] == progress["total"] and not self._counted:
@@ -74,7 +81,7 @@ class Answer:
     def chat(self) -> ChatResponse:
         reasons, stops = self._ends()
         choices = self.collector.choices(reasons, stops)
-        return ChatResponse(model=self.model, choices=choices, usage=self.usage())
+        return ChatResponse(model=self.model, choices=choices, usage=self.usage(), notes=self.notes)
 
     def complete(self) -> CompleteResponse:
         reasons, stops = self._ends()

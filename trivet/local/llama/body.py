@@ -7,6 +7,7 @@ break, as the engine does. System messages in front become one: many templates l
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 from trivet.errors import RequestError, UnsupportedError
@@ -16,6 +17,7 @@ from trivet.types import (
     Chat,
     Complete,
     Conversation,
+    Image,
     Message,
     Part,
     Request,
@@ -52,10 +54,18 @@ RANDOM_SEED = 0xFFFFFFFF  # to the engine, this one means: draw one
 
 
 class Limits:
-    """What a model can do, for the messages that refuse what it cannot."""
+    """What a model can do, for the messages that refuse what it cannot; and the request's images as it reads them, by
+    the `id` of their part."""
 
-    def __init__(self, name: str, slots: int, caps: Mapping[str, bool], template: str | None) -> None:
-        self.name, self.slots, self.caps = name, slots, caps
+    def __init__(
+        self,
+        name: str,
+        slots: int,
+        caps: Mapping[str, bool],
+        template: str | None,
+        images: Mapping[int, str] | None = None,
+    ) -> None:
+        self.name, self.slots, self.caps, self.images = name, slots, caps, images or {}
         self.keeps_thinking = "reasoning_content" in (template or "")
 
 
@@ -173,6 +183,11 @@ def _messages(messages: Sequence[Message], tell: list[str], limits: Limits) -> l
         for part in message.content:
             _known(part, where, limits.name)
         role = "system" if message.role == "developer" else message.role
+        if role == "system" and any(isinstance(p, Image) for p in message.content):
+            raise UnsupportedError(
+                f"{limits.name} takes no image in a system message, which {where} is: put it into a user's message",
+                field=f"{where}.content",
+            )
         if role == "system" and not out:
             systems.append(_text(message.content, where, limits.name))
         elif role == "assistant":
@@ -187,10 +202,10 @@ def _assistant(parts: Sequence[Part], where: str, limits: Limits) -> Json:
     calls = [p for p in parts if isinstance(p, ToolCall)]
     rest = [p for p in parts if not isinstance(p, Thinking | ToolCall)]
     native = bool(limits.caps.get("supports_tool_calls"))
-    texts = [_text(rest, where, limits.name)] if rest else []
+    pieces = _pieces(rest, where, limits)
     if not native:
-        texts += [call_as_text(c) for c in calls]
-    message: Json = {"role": "assistant", "content": "\n".join(texts)}
+        pieces += [call_as_text(c) for c in calls]
+    message: Json = {"role": "assistant", "content": _content(pieces)}
     if calls and native:
         message["tool_calls"] = [
             {"id": c.id, "type": "function", "function": {"name": c.name, "arguments": c.arguments}} for c in calls
@@ -207,7 +222,7 @@ def _results_and_text(
 ) -> list[Json]:
     """A user's message: results of tools each become a message where the template knows them, and text where not."""
     out: list[Json] = []
-    texts: list[str] = []
+    pieces: list[str | Json] = []
     native = bool(limits.caps.get("supports_tool_calls"))
     rest = [p for p in parts if not isinstance(p, ToolResult)]
     for part in parts:
@@ -215,17 +230,46 @@ def _results_and_text(
             continue
         if part.call_id not in names:
             raise RequestError(f"{where}: no tool call before it has the id {part.call_id!r}", field=where)
-        text = _text(part.content, where, limits.name)
+        told = _pieces(part.content, where, limits)
         if native:
-            content = f"Error: {text}" if part.is_error else text
+            content = _content(_after("Error: ", told) if part.is_error else told)
             out.append({"role": "tool", "tool_call_id": part.call_id, "name": names[part.call_id], "content": content})
         else:
-            texts.append(result_as_text(part, names[part.call_id], text))
-    if rest or not parts:
-        texts.append(_text(rest, where, limits.name))
-    if texts:
-        out.append({"role": role, "content": "\n".join(texts)})
+            pieces += _after(result_as_text(part, names[part.call_id], ""), told)
+    pieces += _pieces(rest, where, limits)
+    if pieces or not parts:
+        out.append({"role": role, "content": _content(pieces)})
     return out
+
+
+def _pieces(parts: Sequence[Any], where: str, limits: Limits) -> list[str | Json]:
+    """Texts, and images as the engine takes them."""
+    out: list[str | Json] = []
+    for part in parts:
+        if isinstance(part, Image) and id(part) in limits.images:
+            _known(part, where, limits.name)
+            out.append({"type": "image_url", "image_url": {"url": limits.images[id(part)]}})
+        else:
+            out.append(_text([part], where, limits.name))
+    return out
+
+
+def _after(label: str, pieces: Sequence[str | Json]) -> list[str | Json]:
+    first, *rest = pieces or [""]
+    return [label + first, *rest] if isinstance(first, str) else [label, first, *rest]
+
+
+def _content(pieces: Sequence[str | Json]) -> str | list[Json]:
+    """A message's content. Between a text and an image the engine puts nothing, as templates that know images do."""
+    out: list[Json] = []
+    for kind, same in groupby(pieces, type):
+        if kind is str:
+            out.append({"type": "text", "text": "\n".join(same)})  # type: ignore[arg-type]
+        else:
+            out.extend(same)  # type: ignore[arg-type]
+    if not out:
+        return ""
+    return str(out[0]["text"]) if len(out) == 1 and "text" in out[0] else out
 
 
 def _text(parts: Sequence[Any], where: str, name: str) -> str:

@@ -36,6 +36,7 @@ from trivet.errors import (
     TrivetError,
     WeightsError,
 )
+from trivet.local.llama.projector import Projector
 from trivet.local.llama.sessions import Sessions
 from trivet.local.settings import LocalSettings
 from trivet.local.slots import Slots
@@ -67,8 +68,10 @@ class Engine:
         adapters: Sequence[str] = (),
         embedding: bool = False,
         ranking: bool = False,
+        projector: Projector = Projector(),  # noqa: B008, it is immutable
         verify: Callable[[], object] | None = None,
     ) -> None:
+        self.projector = projector
         self.path, self.settings, self.name, self.context, self.most = path, settings, name, context, most
         self.adapters = list(adapters)
         self.embedding = embedding or ranking  # one whole answer, and no text made
@@ -118,7 +121,8 @@ class Engine:
             _first_pid = os.getpid()
             self._server = xllamacpp.Server(self._params(xllamacpp))
         except RuntimeError as e:  # one and the same for whatever is wrong: what can be told apart was checked before
-            files = ", ".join(str(p) for p in (self.path, *self.adapters, self.settings.draft) if p)
+            beside = (self.settings.draft, self.projector.file)
+            files = ", ".join(str(p) for p in (self.path, *self.adapters, *beside) if p)
             raise WeightsError(
                 f"llama.cpp could not load {files}: {e} The architecture may be unknown to this version of xllamacpp, "
                 "the file damaged, or the memory too small for it: try a smaller [local] context or slots"
@@ -148,6 +152,9 @@ class Engine:
         if self.settings.draft is not None and not self.embedding:
             p.speculative.types = [xllamacpp.common_speculative_type.COMMON_SPECULATIVE_TYPE_DRAFT_SIMPLE]
             p.speculative.draft.mparams.path = self.settings.draft
+        if self.projector.file is not None:
+            p.mmproj.path = str(self.projector.file)
+            p.n_batch = max(p.n_batch, self.projector.batch)
         if self.adapters:
             p.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(a, 0.0) for a in self.adapters]
         return p
@@ -166,10 +173,11 @@ class Engine:
 
     @functools.cached_property
     def size(self) -> int:
-        """Bytes of its files: all parts of the weights, the draft model and the adapters."""
+        """Bytes of its files: all parts of the weights, the draft model, the adapters and the projector."""
         first = re.fullmatch(r"(.*-)00001(-of-\d{5}\.gguf)", self.path.name)
         parts = [self.path] if first is None else self.path.parent.glob(f"{glob.escape(first[1])}?????{first[2]}")
         beside = [] if self.embedding or self.settings.draft is None else [self.settings.draft]
+        beside += [] if self.projector.file is None else [str(self.projector.file)]
         return sum(os.stat(file).st_size for file in (*parts, *self.adapters, *beside))
 
     async def unload(self) -> None:

@@ -14,13 +14,19 @@ from trivet.local.llama.engine import Engine
 _KEYS = {"prefix": "fim_pre_token_id", "suffix": "fim_suf_token_id", "middle": "fim_mid_token_id"}
 
 
-def refuse(header: Header, name: str) -> None:
-    """Raises `UnsupportedError` where the file does not name all three tokens."""
+def refuse(header: Header, name: str, *, sees: bool = False) -> None:
+    """Raises `UnsupportedError` where the file does not name all three tokens, or has a projector beside it."""
     missing = [f"tokenizer.ggml.{key}" for kind, key in _KEYS.items() if kind not in header.fim_token_ids]
     if missing:
         raise UnsupportedError(
             f"{name} does not fill in before a suffix: its GGUF has no {' and no '.join(missing)}. Leave the suffix "
             "out, or name a model of code whose file has them",
+            field="suffix",
+        )
+    if sees:
+        raise UnsupportedError(
+            f"{name} does not fill in before a suffix while it has a projector, with which llama.cpp takes no prompt "
+            "of tokens: leave the suffix out, or move the projector (mmproj) elsewhere",
             field="suffix",
         )
 

@@ -10,12 +10,13 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
-from trivet.errors import ConfigError, RequestError, TransportError, UnsupportedError
+from trivet.errors import ConfigError, RequestError, TransportError, UnsupportedError, WeightsError
 from trivet.local import gguf
 from trivet.local.llama import body as bodies
-from trivet.local.llama import infill
+from trivet.local.llama import infill, projector
 from trivet.local.llama.answer import Answer
 from trivet.local.llama.engine import EMBED_TOKENS, Engine, template
+from trivet.local.llama.images import Shown, shown
 from trivet.local.llama.sessions import session
 from trivet.local.settings import LocalSettings
 from trivet.local.slots import Slots
@@ -57,6 +58,9 @@ class Llama(Model):
         self.path = Path(path)
         self.settings = settings or LocalSettings()
         self.header = gguf.read(self.path)
+        if self.header.architecture == projector.ARCHITECTURE:
+            raise WeightsError(f"{self.path} is a projector: name its model's GGUF, and keep the projector beside that")
+        self.projector = projector.find(self.path, self.header, self.settings.projector)
         trained = self.header.context_length or MOST_CONTEXT
         wanted = self.settings.context or min(trained, MOST_CONTEXT)
         if wanted > trained:
@@ -65,7 +69,7 @@ class Llama(Model):
         chosen = self.settings.chat_template
         self.template = self.header.chat_template if chosen is None else template(chosen)
         make = functools.partial(Engine, self.path, self.settings, name=name or str(path), verify=verify)
-        self.engine = make(context=self.context, most=trained)
+        self.engine = make(context=self.context, most=trained, projector=self.projector)
         room = min(self.context, EMBED_TOKENS)
         self._embedder = make(context=room, most=room, embedding=True)
         self._adapter: int | None = None
@@ -75,6 +79,7 @@ class Llama(Model):
         return About(
             name=self.engine.name,
             tasks=("chat", "complete", "count_tokens", "embed") if self.template else ("complete", "embed"),
+            inputs=("text", "image") if self.projector.file and self.template else ("text",),
             context_tokens=self.context,
             tools=bool(self.engine.caps.get("supports_tools")) if self.engine.caps else None,
             where="embedded",
@@ -86,11 +91,12 @@ class Llama(Model):
         """What its answers hang on beside the request: files, the engine, and how that runs. For a cache of answers."""
         from importlib.metadata import version
 
-        file, engine = self.path.stat(), version("xllamacpp")
+        files = [f.stat() for f in (self.path, self.projector.file) if f is not None]
+        stated, engine = " ".join(f"{f.st_size} {f.st_mtime_ns}" for f in files), version("xllamacpp")
         settings = to_json(self.settings).decode()
         template = hashlib.sha256((self.template or "").encode()).hexdigest()
         adapter = None if self._adapter is None else self.engine.adapters[self._adapter]
-        return f"{file.st_size} {file.st_mtime_ns} {engine} {settings} {template} {adapter}"
+        return f"{stated} {engine} {settings} {template} {adapter}"
 
     @property
     def slots(self) -> Slots:
@@ -137,11 +143,11 @@ class Llama(Model):
     # --- tasks -----------------------------------------------------------------------------------------
 
     async def _chat(self, request: Chat) -> AsyncGenerator[Event, None]:
-        limits = await self._limits()
-        body = bodies.chat(request, limits)
+        images = await shown(request.messages, self.projector, self.engine.name)
+        body = bodies.chat(request, await self._limits(images))
         forced = request.tool_choice is not None and request.tool_choice.mode in ("required", "named")
         held, probs = body.get("grammar"), request.sampling.logprobs
-        answer = Answer(self.engine.name, grammar=held, forced=forced, logprobs=probs)
+        answer = Answer(self.engine.name, grammar=held, forced=forced, logprobs=probs, notes=images.notes)
         async with aclosing(self._run("chat", body, request, answer)) as events:
             async for event in events:
                 yield event
@@ -150,7 +156,7 @@ class Llama(Model):
     async def _complete(self, request: Complete) -> AsyncGenerator[Event, None]:
         tokens = None
         if request.suffix is not None:
-            infill.refuse(self.header, self.engine.name)
+            infill.refuse(self.header, self.engine.name, sees=self.projector.file is not None)
             tokens = await infill.prompt(self.engine, self.header, request.prompt, request.suffix)
         body = bodies.complete(request, await self._limits(), tokens)
         answer = Answer(self.engine.name, logprobs=request.sampling.logprobs)
@@ -171,10 +177,12 @@ class Llama(Model):
             raise TransportError(f"{self.engine.name}: the engine stopped before its answer was complete; ask again")
 
     async def _count(self, request: CountTokens) -> AsyncGenerator[Event, None]:
-        body = bodies.conversation(request, await self._limits())
+        images = await shown(request.messages, self.projector, self.engine.name)
+        body = bodies.conversation(request, await self._limits(images))
         body.pop("grammar", None)  # it decides the answer, not the prompt
         counted = await self.engine.ask("/v1/chat/completions/input_tokens", body)
-        yield Done(response=CountTokensResponse(model=self.engine.name, input_tokens=counted["input_tokens"]))
+        tokens = counted["input_tokens"]
+        yield Done(response=CountTokensResponse(model=self.engine.name, input_tokens=tokens, notes=images.notes))
 
     async def _embed(self, request: Embed) -> AsyncGenerator[Event, None]:
         """The mean of the last layer's states, at length 1. One text at a time: between two it can be cancelled."""
@@ -199,9 +207,9 @@ class Llama(Model):
         yield Start(model=self.engine.name)
         yield Done(response=EmbedResponse(model=self.engine.name, vectors=tuple(vectors), usage=usage))
 
-    async def _limits(self) -> bodies.Limits:
+    async def _limits(self, images: Shown = Shown()) -> bodies.Limits:  # noqa: B008, it is immutable
         await self.engine.load()
-        return bodies.Limits(self.engine.name, self.engine.slots.total, self.engine.caps, self.template)
+        return bodies.Limits(self.engine.name, self.engine.slots.total, self.engine.caps, self.template, images.urls)
 
     def _loras(self) -> dict[str, Any]:
         """A scale for every adapter, in every request: one that says nothing gets answers from the cache of whichever

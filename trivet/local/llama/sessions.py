@@ -64,9 +64,16 @@ def session(body: Mapping[str, Any], name: str | None) -> Hashable:
     if "prompt" in body:
         prompt = body["prompt"]
         return name, prompt[:_HEAD] if isinstance(prompt, str) else tuple(prompt[:_HEAD])
-    beginning = []
+    beginning: list[Hashable] = []
     for message in body["messages"]:
-        beginning.append(message.get("content"))
+        content = message.get("content")
+        beginning.append(tuple(map(_known_by, content)) if isinstance(content, list) else content)
         if message["role"] == "user":
             break
     return name, *beginning
+
+
+def _known_by(part: Mapping[str, Any]) -> str:
+    """A text as it is. Of an image, which is megabytes, the end: a PNG has the checksums of its pixels there."""
+    known: str = part["text"] if "text" in part else part["image_url"]["url"][-64:]
+    return known
