@@ -304,6 +304,24 @@ def test_a_second_ctrl_c_ends_at_once_and_without_a_traceback_too() -> None:
     assert (out, err, command.returncode) == (b"", b"\n", 130)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_after_ctrl_c_no_thread_holds_the_process_up() -> None:
+    script = """
+import sys, time
+from concurrent.futures import ThreadPoolExecutor
+from trivet.cli import main, version
+
+def run(args):
+    ThreadPoolExecutor(1).submit(time.sleep, 600)  # as an engine in the middle of something long
+    raise KeyboardInterrupt
+
+version.run = run
+sys.exit(main(["version"]))
+"""
+    done = subprocess.run([sys.executable, "-c", script], env=ENV, capture_output=True, timeout=CEILING_S)
+    assert (done.stdout, done.stderr, done.returncode) == (b"", b"\n", 130)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="pipes")
 @pytest.mark.skipif(os.name == "nt", reason="a Unix shell")
 @pytest.mark.parametrize("command", ["chat Hi", "models"])

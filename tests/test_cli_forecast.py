@@ -73,21 +73,20 @@ def test_a_pipe_gets_csv_with_the_times_that_come_next(capsys: Printed) -> None:
 
 def test_json_has_the_numbers_as_they_are_and_the_notes(capsys: Printed) -> None:
     assert main(["forecast", CO2, "--horizon", "2", "--fill", "linear", "--json"]) == 0
-    out, err = capsys.readouterr()
-    told = json.loads(out)
+    told = json.loads(capsys.readouterr().out)
     values = read(CO2, None, None).values
     response = trivet.forecast(values, 2, fill="linear")
     assert [row["point"] for row in told["rows"]] == list(response.point)
     assert told["rows"][0]["quantiles"] == {level: series[0] for level, series in response.quantiles.items()}
     assert (told["model"], told["column"], told["rows"][0]["timestamp"]) == ("local/fracast", "co2", "2002-01-05")
     assert "2,048 were used" in told["notes"][0]
-    assert err == ""
+    assert (told["task"], told["cost"]["usd"]) == ("forecast", 0)
 
 
 def test_notes_stand_beside_csv(capsys: Printed) -> None:
     assert main(["forecast", CO2, "--horizon", "2", "--fill", "linear"]) == 0
     out, err = capsys.readouterr()
-    assert "note: Of 2,284 values the last 2,048 were used" in err
+    assert "trivet: Of 2,284 values the last 2,048 were used" in err
     assert "note" not in out
 
 
@@ -114,12 +113,15 @@ def test_a_terminal_shows_a_picture_and_a_table(columns: int) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "what"),
     [
-        (["nosuch.csv"], 1, "No such file"),
+        (["nosuch.csv"], 1, "There is no file 'nosuch.csv' in "),
+        (["."], 1, ". is a folder: name a CSV file in it"),
         ([ELEC, "--horizon", "49"], 1, "sees 48 steps ahead"),
         ([ELEC, "--column", "sts"], 1, "no such column"),
-        ([CO2], 1, '59 of the 2284 values of the series are missing, the first of them value 7: with fill="linear"'),
+        ([CO2], 1, "59 of the 2284 values of the series are missing, the first of them value 7: with --fill linear"),
         ([ELEC, "--quantiles", "a"], 2, "numbers with commas between"),
         ([ELEC, "--plot", "out.jpg"], 2, "must end in .png or .svg"),
+        ([ELEC, "--plot", "none/out.png"], 1, "There is no folder none to write out.png into"),
+        ([ELEC, "--horizon", "0"], 2, "0 is no whole number of 1 or more"),
         ([], 1, "There is nothing in standard input"),
     ],
 )
@@ -233,6 +235,24 @@ def test_months_go_on_as_they_have_come(count: int, months: int, first: date) ->
 )
 def test_values_are_found(text: str, values: list[float | None]) -> None:
     assert given_file(text).values == values
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("t;y\n1;1,5\n2;2,25\n3;-3\n4;\n", [1.5, 2.25, -3, None]),
+        ("t;y\n1;1.234,5\n2;2.000\n", [1234.5, 2000]),
+        ('t,y\n1,"1,234.5"\n2,"2,000"\n3,7\n', [1234.5, 2000, 7]),
+        ('t,y\n1,"1,234,567"\n', [1234567]),
+    ],
+)
+def test_commas_in_numbers_are_decimal_or_part_thousands(text: str, values: list[float | None]) -> None:
+    assert given_file(text, column="y").values == values
+
+
+def test_a_comma_that_may_be_either_is_refused() -> None:
+    with pytest.raises(RequestError, match=r"Line 2: '1,234' in column 'y' can be one with thousands or with decimals"):
+        given_file("t;y\n1;1,234\n2;2,345\n", column="y")
 
 
 def test_a_column_is_named_where_several_can_be_meant() -> None:

@@ -18,12 +18,13 @@ COMMANDS = (
     *("embed", "forecast", "rerank", "classify", "read", "transcribe", "speak", "complete", "mask", "demo"),
     *("usage", "audit", "keys", "config", "version"),
 )
+CLOSING_S = 3.0  # after a Ctrl-C
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command, and returns its exit status."""
     _open_closed()
-    args = _parser().parse_args(argv)
+    args = _parsed(argv)
     try:
         status: int = args.run(args)
         sys.stdout.flush()  # here, where a reader who has gone is no surprise
@@ -52,12 +53,29 @@ def _open_closed() -> None:
 
 
 def _end_at_the_next_one() -> None:
-    """A second Ctrl-C, while models are closing, ends the process at once, and without a traceback too."""
+    """A second Ctrl-C, while models are closing, ends the process at once, and without a traceback too. So does time:
+    Python waits for threads at its end, and an engine may be in the middle of half a minute of sound."""
     import contextlib
     import signal
+    import threading
 
     with contextlib.suppress(ValueError):  # not in the main thread, which alone gets signals
         signal.signal(signal.SIGINT, lambda number, frame: os._exit(130))
+        if hasattr(signal, "SIGALRM") and hasattr(threading, "_register_atexit"):
+            signal.signal(signal.SIGALRM, lambda number, frame: os._exit(130))
+            threading._register_atexit(lambda: signal.setitimer(signal.ITIMER_REAL, CLOSING_S))
+
+
+def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The arguments. What is too much is told by the command that has them, and not by `trivet`."""
+    parser = _parser()
+    args, more = parser.parse_known_args(argv)
+    if more:
+        complain = getattr(args, "usage", parser.error)
+        options = any(each.startswith("-") for each in more)
+        hint = "see --help for the options" if options else "quote what has spaces; of files, one at a time"
+        complain(f"not understood: {' '.join(more)} ({hint})")
+    return args
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -73,7 +91,20 @@ def _parser() -> argparse.ArgumentParser:
         importlib.import_module(f"trivet.cli.{name}").add(subparsers)
     for command in subparsers.choices.values():  # `trivet chat --debug` is what people type
         command.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+        command.formatter_class = _Help
     return parser
+
+
+class _Help(argparse.HelpFormatter):
+    """Keeps the lines of a text whose first is indented: examples."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return text if text.startswith("  ") else super()._fill_text(text, width, indent)
+
+
+def examples(*lines: str) -> str:
+    """A parser's `epilog`."""
+    return "\n".join(["  examples:", *(f"    {line}" for line in lines)])
 
 
 def takes_config(parser: argparse.ArgumentParser) -> None:
@@ -89,5 +120,7 @@ def line(error: Exception) -> str:
     if isinstance(error, TrivetError):
         return text
     if isinstance(error, OSError):
+        if error.filename is not None and error.strerror:
+            return f"{error.filename}: {error.strerror}"
         return text or type(error).__name__
     return f"{type(error).__name__}: {text} (unexpected; --debug shows where)"

@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import Any
 
-from trivet.cli import stdin, takes_config
+from trivet.cli import media, stdin, takes_config
 
 SAMPLING = ("temperature", "top_p", "top_k", "max_tokens", "seed", "stop")
 
@@ -78,13 +78,9 @@ def _schema(path: str) -> dict[str, Any]:
 
 
 def _print_json(question: str, options: dict[str, Any]) -> int:
-    import json
-
     from trivet.api import chat
-    from trivet.types import replace, to_json
 
-    response = replace(chat(question, **options), raw=None)
-    print(json.dumps(json.loads(to_json(response)), indent=2, ensure_ascii=False))
+    media.as_json(chat(question, **options))
     return 0
 
 

@@ -18,7 +18,7 @@ def add(subparsers: Any) -> None:
     parser.add_argument(
         "--labels", metavar="A,B,…", help="choose among these, which takes a model that knows words and images"
     )
-    parser.add_argument("--top", type=int, default=5, metavar="N", help="print this many (default: 5)")
+    parser.add_argument("--top", type=media.count, default=5, metavar="N", help="print this many (default: 5)")
     media.takes_model(parser, run)
 
 

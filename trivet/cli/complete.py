@@ -22,8 +22,10 @@ def add(subparsers: Any) -> None:
     parser.add_argument("--suffix", metavar="TEXT", help="what comes after what is filled in, where the model can")
     parser.add_argument("--temperature", type=float, metavar="X", help="0 takes the likeliest token every time")
     parser.add_argument("--top-p", type=float, metavar="X", help="draw from the likeliest tokens, of this share")
-    parser.add_argument("--top-k", type=int, metavar="N", help="draw from this many of the likeliest tokens")
-    parser.add_argument("--max-tokens", type=int, default=128, metavar="N", help="at most this many (default: 128)")
+    parser.add_argument("--top-k", type=media.count, metavar="N", help="draw from this many of the likeliest tokens")
+    parser.add_argument(
+        "--max-tokens", type=media.count, default=128, metavar="N", help="at most this many (default: 128)"
+    )
     parser.add_argument("--seed", type=int, metavar="N", help="the same seed gives the same answer")
     parser.add_argument("--stop", action="append", metavar="TEXT", help="end here; may be given again")
     media.takes_model(parser, run)

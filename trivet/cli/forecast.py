@@ -7,7 +7,7 @@ import math
 import sys
 from typing import TYPE_CHECKING, Any
 
-from trivet.cli import stdin, takes_config
+from trivet.cli import media, stdin
 
 if TYPE_CHECKING:
     from trivet.cli.forecast_input import Series
@@ -27,7 +27,7 @@ def add(subparsers: Any) -> None:
     parser.add_argument(
         "--time", metavar="NAME", help="the times (default: the first column that has some); none for none"
     )
-    parser.add_argument("--horizon", type=int, default=12, metavar="N", help="steps ahead (default: 12)")
+    parser.add_argument("--horizon", type=media.count, default=12, metavar="N", help="steps ahead (default: 12)")
     parser.add_argument(
         "--quantiles",
         default="0.1,0.5,0.9",
@@ -35,31 +35,31 @@ def add(subparsers: Any) -> None:
         help="from 0 to 1, commas between (default: 0.1,0.5,0.9)",
     )
     parser.add_argument("--fill", choices=["linear"], help="put missing values on a straight line between the others")
+    parser.add_argument(
+        "--season", type=media.count, metavar="N", help="steps of a season, such as 12 of months (default: find out)"
+    )
     parser.add_argument("--plot", metavar="FILE", help="draw a picture: FILE ends in .png or .svg")
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("-m", "--model", metavar="NAME", help="a model's name (default: local/fracast)")
-    takes_config(parser)
-    parser.set_defaults(run=run, usage=parser.error)
+    media.takes_model(parser, run)
 
 
 def run(args: argparse.Namespace) -> int:
     from trivet.api_media import forecast
     from trivet.cli import forecast_input
+    from trivet.errors import RequestError
 
     if args.plot is not None and not args.plot.lower().endswith((".png", ".svg")):
         args.usage(f"--plot {args.plot}: its name must end in .png or .svg")
     if args.file == "-" and stdin.is_terminal():
         args.usage("there is no series: name a CSV file, or pipe numbers in")
     levels = _levels(args)
+    if args.plot is not None:
+        media.writable(args.plot)
     series = forecast_input.read(args.file, args.column, args.time)
-    response = forecast(
-        series.values,
-        args.horizon,
-        quantiles=levels,
-        fill=args.fill,
-        model=args.model,
-        config=args.config,
-    )
+    options = {"quantiles": levels, "fill": args.fill, "season": args.season}
+    try:
+        response = forecast(series.values, args.horizon, model=args.model, config=args.config, **options)
+    except RequestError as error:
+        raise RequestError(str(error).replace('fill="linear"', "--fill linear")) from None
     if args.plot is not None:
         _draw(args.plot, series, response)
     if args.json:
@@ -68,9 +68,7 @@ def run(args: argparse.Namespace) -> int:
         _show(series, response, picture=args.plot is None)
     else:
         _print_csv(series, response)
-    if not args.json:
-        for note in response.notes:
-            print(f"note: {note}", file=sys.stderr)
+    media.notes(response)
     return 0
 
 
@@ -131,13 +129,10 @@ def _print_csv(series: Series, response: ForecastResponse) -> None:
 
 
 def _print_json(series: Series, response: ForecastResponse) -> None:
-    import json
-
     rows = _rows(series, response)
     for row in rows:
         row["quantiles"] = {name: row.pop(f"q{name}") for name in response.quantiles}
-    told = {"model": response.model, "column": series.name or None, "rows": rows, "notes": response.notes}
-    print(json.dumps(told, indent=2, ensure_ascii=False))
+    media.as_json(response, without=["point", "quantiles"], column=series.name or None, rows=rows)
 
 
 def _show(series: Series, response: ForecastResponse, *, picture: bool) -> None:

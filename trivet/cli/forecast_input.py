@@ -38,7 +38,7 @@ class _Table(NamedTuple):
 
     def cells(self, column: str) -> list[str]:
         place = self.columns.index(column)
-        return [row[place].strip() if place < len(row) else "" for row in self.rows]
+        return _without_commas([row[place].strip() if place < len(row) else "" for row in self.rows])
 
 
 def read(path: str, column: str | None, time: str | None) -> Series:
@@ -73,8 +73,13 @@ def read(path: str, column: str | None, time: str | None) -> Series:
 def _text(path: Path) -> str:
     try:
         return path.read_text("utf-8-sig")
+    except FileNotFoundError:
+        raise RequestError(f"There is no file {str(path)!r} in {Path.cwd()}: check the path") from None
+    except IsADirectoryError:
+        raise RequestError(f"{path} is a folder: name a CSV file in it") from None
     except UnicodeDecodeError as error:
-        raise RequestError(f"{path} is not UTF-8 text: byte {error.start} is wrong.") from None
+        told = f"{path} is not UTF-8 text (byte {error.start} is wrong)"
+        raise RequestError(f"{told}: save the table as CSV in UTF-8, and give that") from None
 
 
 def _table(text: str) -> _Table:
@@ -106,6 +111,22 @@ def _plain(text: str) -> list[float | None]:
     return [_value(cell, line, "") for cell, line in cells]
 
 
+_BY_THREE = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?")  # 1,234.5
+_COMMA = re.compile(r"[+-]?(\d+|\d{1,3}(\.\d{3})+)(,\d+)?")  # 1.234,5
+
+
+def _without_commas(cells: list[str]) -> list[str]:
+    """Numbers as Python writes them, where commas in a column are decimal ones, or part thousands. Where they can be
+    both, as in 1,234 alone, they are left to be refused."""
+    if not any("," in cell for cell in cells):
+        return cells
+    thousands = all(_BY_THREE.fullmatch(cell) or _number_or_missing(cell) or not cell for cell in cells)
+    decimal = all(_COMMA.fullmatch(cell) or cell.lower() in _MISSING for cell in cells)
+    if thousands == decimal:
+        return cells
+    return [cell.replace(",", "") if thousands else cell.replace(".", "").replace(",", ".") for cell in cells]
+
+
 def _number_or_missing(cell: str) -> bool:
     return cell.lower() in _MISSING - {""} or _float(cell) is not None
 
@@ -122,8 +143,10 @@ def _value(cell: str, line: int, name: str) -> float | None:
         return None
     value = _float(cell)
     if value is None:
-        where = f" in column {name!r}" if name else ""
-        raise RequestError(f"Line {line}: {cell!r}{where} is no number; one that is missing is left empty.")
+        where = f"Line {line}: {cell!r}{f' in column {name!r}' if name else ''}"
+        if _BY_THREE.fullmatch(cell) and _COMMA.fullmatch(cell):
+            raise RequestError(f"{where} can be one with thousands or with decimals: write it without a comma.")
+        raise RequestError(f"{where} is no number; one that is missing is left empty.")
     return None if math.isnan(value) else value
 
 

@@ -18,7 +18,7 @@ def add(subparsers: Any) -> None:
     parser.add_argument(
         "sequence", metavar="SEQUENCE", nargs="?", help="letters of amino acids with _, or a FASTA file"
     )
-    parser.add_argument("--top", type=int, default=3, metavar="N", help="this many for each place (default: 3)")
+    parser.add_argument("--top", type=media.count, default=3, metavar="N", help="this many for each place (default: 3)")
     media.takes_model(parser, run)
 
 

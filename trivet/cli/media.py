@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -30,15 +32,42 @@ def file(args: argparse.Namespace, what: str) -> Path | str | bytes:
     return data
 
 
-def as_json(response: Any, *, without: str | None = None) -> None:
-    """Prints it, but for a field."""
+def count(text: str) -> int:
+    """The `type` of an argument that is a number of things."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no whole number of 1 or more")
+    return int(text)
+
+
+def writable(path: str) -> None:
+    """Raises `RequestError` where no file of that name can be written: before anything is asked, and paid for."""
+    from trivet.errors import RequestError
+
+    file = Path(path).expanduser()
+    if file.is_dir():
+        raise RequestError(f"{path} is a folder: name a file in it")
+    if not file.parent.is_dir():
+        raise RequestError(f"There is no folder {file.parent} to write {file.name} into: make it, or name another")
+    if not os.access(file if file.exists() else file.parent, os.W_OK):
+        raise RequestError(f"{path} cannot be written: name another file, or change its permissions")
+
+
+def as_json(response: Any, *, without: Collection[str] = (), **more: Any) -> None:
+    """Prints it, but for some fields, and `more` beside it. `usage`, `cost` and `notes` are always there, and amounts
+    of money are numbers: a shell's tools reckon with them."""
     import json
 
-    from trivet.types import replace, to_json
+    from trivet.types import Cost, replace, to_json
 
     fields = json.loads(to_json(replace(response, raw=None)))
-    fields.pop(without, None)
-    print(json.dumps(fields, indent=2, ensure_ascii=False))
+    cost = json.loads(to_json(response.cost or Cost()))
+    for name in ("usd", "saved_usd"):
+        cost[name] = None if cost.get(name) is None else float(cost[name])
+    head = {name: fields.pop(name, None) for name in ("task", "model")}
+    head |= {"usage": json.loads(to_json(response.usage)), "cost": cost}
+    tail = {"notes": fields.pop("notes", [])}
+    fields = {name: value for name, value in fields.items() if name not in (*head, *without)}
+    print(json.dumps({**head, **fields, **more, **tail}, indent=2, ensure_ascii=False))
 
 
 def notes(response: Any) -> None:

@@ -17,7 +17,7 @@ def add(subparsers: Any) -> None:
     )
     parser.add_argument("query", metavar="QUERY", help="what is looked for; quote it if it has spaces")
     parser.add_argument("docs", metavar="TEXT", nargs="*", help="a text; quote it if it has spaces")
-    parser.add_argument("--top", type=int, metavar="N", help="print this many")
+    parser.add_argument("--top", type=media.count, metavar="N", help="print this many")
     media.takes_model(parser, run)
 
 

@@ -19,7 +19,9 @@ def add(subparsers: Any) -> None:
         description="Say a text aloud, into a file or a pipe. Without a text, what is piped into standard input.",
     )
     parser.add_argument("text", nargs="*", help="the text; quotes may be left out")
-    parser.add_argument("-o", "--output", metavar="FILE", help="where to write the sound; its end says the format")
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", help="where to write the sound; its end says the format; -: standard output"
+    )
     parser.add_argument("--format", choices=FORMATS, help="the sound's format (default: by the file's end, else wav)")
     parser.add_argument("--voice", metavar="NAME", help="one of the model's voices")
     parser.add_argument("--speed", type=float, default=1.0, metavar="X", help="2 is twice as fast")
@@ -32,15 +34,19 @@ def run(args: argparse.Namespace) -> int:
     text = " ".join(args.text) or stdin.text()
     if not text.strip():
         args.usage("there is no text: give one as an argument or on standard input")
+    if args.output == "-":
+        args.output = None
     if args.output is None and not args.json and sys.stdout.isatty():
         args.usage("sound is not for a terminal: write it to a file with -o hello.wav, or pipe it into a player")
     options = {"voice": args.voice, "speed": args.speed, "format": _format(args)}
+    if args.output is not None:
+        media.writable(args.output)
     response = speak(text, model=args.model, config=args.config, **options)
     media.notes(response)
     if args.output is not None:
         response.save(args.output)
     if args.json:
-        media.as_json(response, without="audio" if args.output is not None else None)
+        media.as_json(response, without=["audio"] if args.output is not None else [])
     elif args.output is None:
         sys.stdout.buffer.write(response.audio)
         sys.stdout.buffer.flush()
