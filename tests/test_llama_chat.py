@@ -310,6 +310,7 @@ CANNOT: list[tuple[str, Request, str]] = [
     ("an unknown field", Complete(prompt="a", extra={"best_of": 3}), "best_of"),
     ("template arguments", Complete(prompt="a", extra={"chat_template_kwargs": {}}), "chat_template_kwargs"),
     ("dimensions", Embed(texts=("a",), dimensions=3), "dimensions"),
+    ("truncation", Embed(texts=("a",), truncate=True), "truncate"),
     ("an unknown field", Embed(texts=("a",), extra={"min_p": 0.1}), "min_p"),
     ("an unknown field", CountTokens(messages=HI, extra={"frobnicate": 1}), "frobnicate"),
 ]

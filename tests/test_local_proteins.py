@@ -126,6 +126,7 @@ def test_the_longest_sequence_that_is_not_refused_is_answered(model: Model) -> N
         (Embed(proteins=("",)), "proteins[0]", "is empty"),
         (Embed(texts=("EVQL",)), "texts", "not texts"),
         (Embed(proteins=("EVQL",), dimensions=8), "dimensions", "cannot shorten"),
+        (Embed(proteins=("EVQL",), truncate=True), "truncate", "cuts no sequence short"),
     ],
 )
 def test_what_is_wrong_is_refused_without_weights(request_: Request, field: str, says: str, tmp_path: Path) -> None:

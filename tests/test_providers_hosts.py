@@ -65,6 +65,7 @@ QUIRKS = {
     "no",
     "base64",
     "dimensions",
+    "truncate",
     "encrypted_reasoning",
     "top_n",
     "return_documents",
@@ -72,7 +73,8 @@ QUIRKS = {
     "one_prompt",
 }
 NOT_OF_CHATS = {
-    *("base64", "dimensions", "encrypted_reasoning", "top_n", "return_documents", "least_audio_s", "one_prompt"),
+    *("base64", "dimensions", "truncate", "encrypted_reasoning", "top_n", "return_documents", "least_audio_s"),
+    "one_prompt",
 }
 
 

@@ -42,6 +42,7 @@ def one(fake: Fake) -> trivet.Request:
 CALLS: list[tuple[Callable[[Fake], Any], trivet.Request]] = [
     (lambda m: trivet.embed("a", model=m), trivet.Embed(texts=("a",))),
     (lambda m: trivet.embed(["a", "b"], dimensions=3, model=m), trivet.Embed(texts=("a", "b"), dimensions=3)),
+    (lambda m: trivet.embed("a", truncate=True, model=m), trivet.Embed(texts=("a",), truncate=True)),
     (lambda m: trivet.embed(images=PNG, model=m), trivet.Embed(images=(IMAGE,))),
     (lambda m: trivet.embed(images=[PNG, PNG], model=m), trivet.Embed(images=(IMAGE, IMAGE))),
     (lambda m: trivet.embed(proteins=">x\nEVQ\nL", model=m), trivet.Embed(proteins=("EVQL",))),

@@ -195,6 +195,11 @@ def test_a_count_of_more_than_contents_is_of_a_whole_request() -> None:
     assert own["generateContentRequest"]["model"] == "models/gemini-3-pro"
 
 
+def test_vectors_of_cut_texts_cannot_be_asked_for() -> None:
+    with pytest.raises(UnsupportedError, match="truncate"):
+        embed.write(Embed(texts=("a",), truncate=True), TARGET)
+
+
 def test_embeddings_are_asked_for_in_a_batch() -> None:
     written = embed.write(Embed(texts=("a", "b"), dimensions=3), TARGET)
     one = {"model": "models/gemini-3-pro", "content": {"parts": [{"text": "b"}]}, "outputDimensionality": 3}

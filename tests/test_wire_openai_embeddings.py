@@ -38,6 +38,16 @@ def test_one_text_and_several_are_read() -> None:
     assert parse(input=["a", "b"]).texts == ("a", "b")
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_truncation_is_read(told: bool) -> None:
+    assert parse(truncate=told).truncate is told
+
+
+def test_another_protocols_word_for_truncation_goes_to_extra() -> None:
+    request = parse(truncate="END")  # Cohere's
+    assert (request.truncate, request.extra) == (None, {"truncate": "END"})
+
+
 def test_dimensions_are_read() -> None:
     assert parse(dimensions=64).dimensions == 64
 

@@ -65,6 +65,21 @@ def test_dimensions_have_the_hosts_name() -> None:
     assert sent(client(dimensions=2), target) == openai_embeddings.write(short, target)
 
 
+def test_truncation_has_the_hosts_name() -> None:
+    for theirs in ("truncation", "truncate"):  # Voyage's and Jina's
+        target = replace(TARGET, quirks={"truncate": theirs})
+        cut = replace(TWO, truncate=True)
+        assert openai_embeddings.write(cut, target) == {"model": "v", "input": ["a", "b"], theirs: True}
+        assert sent(client(truncate=True), target) == openai_embeddings.write(cut, target)
+
+
+def test_truncation_is_refused_where_a_host_has_none_unless_a_client_of_its_protocol_wrote_it() -> None:
+    with pytest.raises(UnsupportedError, match="truncate has no counterpart at up") as caught:
+        openai_embeddings.write(replace(TWO, truncate=False), TARGET)
+    assert caught.value.field == "truncate"
+    assert sent(client(truncate=True))["truncate"] is True
+
+
 def test_what_is_written_are_fields_of_the_sdks_and_reads_as_what_it_was_written_of() -> None:
     request = replace(TWO, model="v", dimensions=2, extra={"user": "ann"})
     written = openai_embeddings.write(request, replace(TARGET, family="openai"))

@@ -53,6 +53,7 @@ def embed(
     proteins: Proteins | None = None,
     model: str | Model | None = None,
     dimensions: int | None = None,
+    truncate: bool | None = None,
     progress: bool | None = None,
     config: ConfigLike | None = None,
 ) -> EmbedResponse:
@@ -60,6 +61,10 @@ def embed(
 
         trivet.embed(["a cat", "a dog"]).vectors
         trivet.embed(proteins="antibodies.fasta").vectors
+
+    A text that is longer than the model takes is embedded the model's own way: of the default one's, the vector is the
+    mean over all its parts, and `.notes` say so. `truncate=True` leaves out what is beyond instead, as
+    sentence-transformers does.
 
     More than 1,000 are asked for in several requests, whose answers are put together; `progress` says whether to show a
     bar on standard error meanwhile, None being: where that is a terminal.
@@ -77,6 +82,7 @@ def embed(
         images=() if images is None else inputs.pictures(images),
         proteins=() if proteins is None else inputs.proteins(proteins),
         dimensions=dimensions,
+        truncate=truncate,
     )
     pieces = _pieces(request, kinds[0])
     if len(pieces) == 1:

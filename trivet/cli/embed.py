@@ -20,6 +20,9 @@ def add(subparsers: Any) -> None:
     kinds.add_argument("--images", action="store_true", help="the arguments, or lines, are paths of images")
     kinds.add_argument("--proteins", action="store_true", help="… are amino acids, FASTA files, or FASTA itself")
     parser.add_argument("--dimensions", type=int, metavar="N", help="shorter vectors than the model's own")
+    parser.add_argument(
+        "--truncate", action="store_true", default=None, help="leave out what a text has beyond the model's length"
+    )
     media.takes_model(parser, run)
 
 
@@ -33,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     if not given:
         what = "image" if args.images else "protein" if args.proteins else "text"
         args.usage(f"there is no {what}: give some as arguments, or as lines of standard input")
-    options = {"model": args.model, "dimensions": args.dimensions, "config": args.config}
+    options = {"model": args.model, "dimensions": args.dimensions, "truncate": args.truncate, "config": args.config}
     if args.images:
         told = [{"image": path} for path in given]
         response = embed(images=given, **options)

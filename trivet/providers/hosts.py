@@ -181,24 +181,25 @@ _ROWS = (
         lists=False,
         quirks={"reasoning_details": False},  # as OpenAI's own chat completions
     ),
-    # docs.voyageai.com/reference: embeddings-api (`output_dimension`; usage is `total_tokens` alone), reranker-api
-    # (`top_k`); no list of models.
+    # docs.voyageai.com/reference: embeddings-api (`output_dimension`, `truncation`; usage is `total_tokens` alone),
+    # reranker-api (`top_k`); no list of models.
     Host(
         name="voyage",
         base_url="https://api.voyageai.com/v1",
         key_variable="VOYAGE_API_KEY",
         tasks=("embed", "rerank"),
         lists=False,
-        quirks={"base64": True, "dimensions": "output_dimension", "top_n": "top_k"},
+        quirks={"base64": True, "dimensions": "output_dimension", "truncate": "truncation", "top_n": "top_k"},
     ),
-    # api.jina.ai/redoc: rerank sends the documents back unless it is told not to; no list of models.
+    # api.jina.ai/redoc: embeddings have `truncate`; rerank sends the documents back unless it is told not to; no list
+    # of models.
     Host(
         name="jina",
         base_url="https://api.jina.ai/v1",
         key_variable="JINA_API_KEY",
         tasks=("embed", "rerank"),
         lists=False,
-        quirks={"return_documents": True},
+        quirks={"return_documents": True, "truncate": "truncate"},
     ),
     # docs.cohere.com/docs/compatibility-api: chat completions and embeddings are all that it documents. Rerank is at
     # Cohere's own address, /v2/rerank (docs.cohere.com/reference/rerank).

@@ -87,7 +87,8 @@ class Complete(Request, tag="complete", frozen=True, kw_only=True):
 
 class Embed(Request, tag="embed", frozen=True, kw_only=True):
     """One vector for each of `texts`, `images` or `proteins` (sequences of amino acids): one kind at a time, which is
-    for the model to see to. `dimensions` asks for shorter vectors than the model's own."""
+    for the model to see to. `dimensions` asks for shorter vectors than the model's own. `truncate` says whether what a
+    text has beyond the model's length is left out; None is the model's own way."""
 
     response_type = EmbedResponse
 
@@ -95,6 +96,7 @@ class Embed(Request, tag="embed", frozen=True, kw_only=True):
     images: tuple[Image, ...] = ()
     proteins: tuple[str, ...] = ()
     dimensions: int | None = None
+    truncate: bool | None = None
 
 
 def task_name(request: Request | type[Request]) -> str:

@@ -2,7 +2,8 @@
 own.
 
 Hosts differ (`Target.quirks`): `base64` says that they send vectors in base64, which is a third as long as numbers are;
-`dimensions` is their name for the length that is asked for, where it is another.
+`dimensions` is their name for the length that is asked for, where it is another; `truncate` is their name for whether
+long texts are cut, which is no field of OpenAI's: those that have none are not asked for it.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ def parse(body: bytes) -> Incoming:
         model=data.need("model", str),
         texts=_texts(data),
         dimensions=dimensions,
+        truncate=data.take("truncate", bool) if isinstance(data.left.get("truncate"), bool) else None,
         source=Source(protocol=PROTOCOL, body=body),
         extra=data.rest(),  # last: what nothing above has taken
     )
@@ -121,15 +123,24 @@ def write(request: Embed, target: Target) -> dict[str, Any]:
         body["encoding_format"] = "base64"
     if request.dimensions is not None:
         body[target.quirks.get("dimensions", "dimensions")] = request.dimensions
+    if request.truncate is not None:
+        if "truncate" not in target.quirks:
+            raise UnsupportedError(
+                f"truncate has no counterpart at {target.provider}: leave it out and send shorter texts, or name "
+                "another model",
+                field="truncate",
+            )
+        body[target.quirks["truncate"]] = request.truncate
     return {**body, **request.extra}
 
 
 def told(own: Mapping[str, Any], target: Target) -> dict[str, Any]:
-    """The model, and the host's name for the dimensions."""
+    """The model, and the host's names for the fields that it calls otherwise."""
     fields: dict[str, Any] = {"model": target.model}
-    theirs = target.quirks.get("dimensions", "dimensions")
-    if theirs != "dimensions" and "dimensions" in own:
-        fields |= {theirs: own["dimensions"], "dimensions": msgspec.UNSET}
+    for ours in ("dimensions", "truncate"):
+        theirs = target.quirks.get(ours, ours)
+        if theirs != ours and ours in own:
+            fields |= {theirs: own[ours], ours: msgspec.UNSET}
     return fields
 
 

@@ -193,6 +193,8 @@ class Llama(Model):
                 f"{self.engine.name} makes vectors of {own} dimensions and cannot shorten them: leave `dimensions` out",
                 field="dimensions",
             )
+        if request.truncate:
+            raise UnsupportedError(f"{self.engine.name} cuts no text short: leave `truncate` out", field="truncate")
         vectors, tokens = [], 0
         for i, text in enumerate(request.texts):
             if not text:

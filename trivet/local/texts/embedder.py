@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, np.dtype[Any]]
 
-__all__ = ["Embedder"]
-
-TRUNCATE = "truncate"  # text-embeddings-inference's word for cutting long texts
+__all__ = ["Embedder", "tokenized"]
 
 
 class Weights(NamedTuple):
@@ -43,18 +41,16 @@ class Embedder(Loaded[Weights]):
     """The mean of the last layer's states over the tokens of a text, at length 1.
 
     Of a text that is longer than the network takes (256 tokens) each part goes through it by itself, and the vector is
-    the mean over all tokens of all parts; the answer's notes say so. `extra={"truncate": True}` leaves out what is
-    beyond the first part, which is what sentence-transformers does. A document's score is its cosine with the query;
-    that of a long one is its best part's.
+    the mean over all tokens of all parts; the answer's notes say so. `truncate` leaves out what is beyond the first
+    part, which is what sentence-transformers does, and the notes say that. A document's score is its cosine with the
+    query; that of a long one is its best part's.
     """
 
     tasks = ("embed", "rerank")
     extra = "onnx"
-    fields = frozenset({TRUNCATE, "user"})  # the latter is a client's own label
+    fields = frozenset({"user"})  # a client's own label
 
     def check(self, request: Request) -> None:
-        if not isinstance(request.extra.get(TRUNCATE, False), bool):
-            raise RequestError(f"{TRUNCATE} is {request.extra[TRUNCATE]!r}, must be true or false", field=TRUNCATE)
         if isinstance(request, Embed):
             self._check_embed(request)
         elif isinstance(request, Rerank) and not request.documents:
@@ -95,8 +91,11 @@ class Embedder(Loaded[Weights]):
         self.require(request)
         self.check(request)
         assert isinstance(request, Embed | Rerank)
-        texts = request.texts if isinstance(request, Embed) else (request.query, *request.documents)
-        parts = await self.in_thread(lambda: self._parts(texts, truncate=request.extra.get(TRUNCATE) is True))
+        if isinstance(request, Embed):
+            texts, truncate = request.texts, request.truncate is True
+        else:
+            texts, truncate = (request.query, *request.documents), False
+        parts = await self.in_thread(lambda: self._parts(texts, truncate=truncate))
         rows = [row for own in parts.of for row in own]
         sums: list[Any] = [None] * len(rows)
         for places in batches(rows):
@@ -109,11 +108,7 @@ class Embedder(Loaded[Weights]):
     def _parts(self, texts: Sequence[str], *, truncate: bool) -> Parts:
         tokenizer, _, most = self.weights()
         of, longer, room = [], 0, most - 2
-        try:
-            tokenized = tokenizer.encode_batch_fast(texts)
-        except TypeError:  # half a pair of UTF-16, which no text in Unicode has
-            raise RequestError(f"{_halves(texts)} is no whole Unicode text: it has half a character") from None
-        for encoded in tokenized:
+        for encoded in tokenized(tokenizer, texts):
             first, *ids, last = encoded.ids
             longer += len(ids) > room
             begins = range(0, 1 if truncate else max(len(ids), 1), room)
@@ -147,7 +142,7 @@ class Embedder(Loaded[Weights]):
     def _notes(self, request: Embed | Rerank, parts: Parts) -> tuple[str, ...]:
         if not parts.longer:
             return ()
-        if request.extra.get(TRUNCATE):
+        if isinstance(request, Embed) and request.truncate:
             done = "what is beyond was left out, as `truncate` asks"
         elif isinstance(request, Embed):
             done = "a vector is the mean over all parts of its text"
@@ -156,6 +151,15 @@ class Embedder(Loaded[Weights]):
         which = f"{parts.longer} of {len(parts.of)} texts" if len(parts.of) > 1 else "the text"
         verb = "are" if parts.longer > 1 else "is"
         return (f"{which} {verb} longer than the {self.weights().most} tokens that {self.name} takes at once: {done}",)
+
+
+def tokenized(tokenizer: Any, texts: Sequence[str]) -> list[Any]:
+    """The tokens of each text. Raises `RequestError` for what is no text."""
+    try:
+        found: list[Any] = tokenizer.encode_batch_fast(texts)
+    except TypeError:  # half a pair of UTF-16, which no text in Unicode has
+        raise RequestError(f"{_halves(texts)} is no whole Unicode text: it has half a character") from None
+    return found
 
 
 def _halves(texts: Sequence[str]) -> str:

@@ -60,6 +60,11 @@ class Protein(Loaded[Bert]):
             raise UnsupportedError(
                 f"{self.name} cannot shorten its vectors: leave `dimensions` out", field="dimensions"
             )
+        if request.truncate:
+            raise UnsupportedError(
+                f"{self.name} cuts no sequence short: leave `truncate` out, and send the variable domain alone",
+                field="truncate",
+            )
         for i, sequence in enumerate(request.proteins):
             self._check_sequence(sequence, f"proteins[{i}]")
 

@@ -96,6 +96,8 @@ def write(request: Embed, target: Target) -> dict[str, Any]:
     if request.source is not None and not request.source.protocol.startswith(PROTOCOL):
         for name in request.extra:
             raise refuse(name)
+    if request.truncate is not None:
+        raise refuse("truncate")
     size = {} if request.dimensions is None else {"outputDimensionality": request.dimensions}
     named = {"model": f"models/{target.model}"}
     return {
