@@ -46,6 +46,7 @@ Call = Literal["chat", "complete"]
 
 PROMPT_CACHE_MIB = 512  # of RAM, for prefixes that lost their slot; the engine's own default is 8,192
 EMBED_TOKENS = 2048  # a text to embed is one physical batch, whose buffers grow with it: 0.8 GB at 2,048
+READ = 1 << 20  # bytes at a time
 _first_pid: int | None = None  # of the process in which an engine was first loaded
 
 
@@ -119,10 +120,14 @@ class Engine:
             raise ConfigError(f"{self.name} needs xllamacpp ({e}): pip install xllamacpp") from None
         try:
             _first_pid = os.getpid()
+            for file in self._files():
+                _read_ahead(file)
             self._server = xllamacpp.Server(self._params(xllamacpp))
-        except RuntimeError as e:  # one and the same for whatever is wrong: what can be told apart was checked before
-            beside = (self.settings.draft, self.projector.file)
-            files = ", ".join(str(p) for p in (self.path, *self.adapters, *beside) if p)
+        except (
+            RuntimeError,
+            OSError,
+        ) as e:  # the engine's is the same for whatever is wrong, as far as not checked before
+            files = ", ".join(self._files())
             raise WeightsError(
                 f"llama.cpp could not load {files}: {e} The architecture may be unknown to this version of xllamacpp, "
                 "the file damaged, or the memory too small for it: try a smaller [local] context or slots"
@@ -135,6 +140,11 @@ class Engine:
         p.api_keys = [self._key]
         p.endpoint_props = True
         p.verbosity = 0
+        # xllamacpp holds the GIL until the engine is ready: what it need not do in that time is left out. An empty run
+        # only makes the first answer faster by what it takes itself, and without a GPU there is nothing to fit into.
+        p.warmup = False
+        cpu = xllamacpp.ggml_backend_dev_type.GGML_BACKEND_DEVICE_TYPE_CPU
+        p.fit_params = any(device["type"] != cpu for device in xllamacpp.get_device_info())
         p.cache_ram_mib = PROMPT_CACHE_MIB
         p.slot_prompt_similarity = 0  # which takes the slot of another conversation: see `sessions`
         p.n_parallel = self.slots.total
@@ -173,12 +183,16 @@ class Engine:
 
     @functools.cached_property
     def size(self) -> int:
-        """Bytes of its files: all parts of the weights, the draft model, the adapters and the projector."""
+        """Bytes of its files."""
+        return sum(os.stat(file).st_size for file in self._files())
+
+    def _files(self) -> list[str]:
+        """All parts of the weights, the draft model, the adapters and the projector."""
         first = re.fullmatch(r"(.*-)00001(-of-\d{5}\.gguf)", self.path.name)
         parts = [self.path] if first is None else self.path.parent.glob(f"{glob.escape(first[1])}?????{first[2]}")
         beside = [] if self.embedding or self.settings.draft is None else [self.settings.draft]
         beside += [] if self.projector.file is None else [str(self.projector.file)]
-        return sum(os.stat(file).st_size for file in (*parts, *self.adapters, *beside))
+        return [*map(str, parts), *self.adapters, *beside]
 
     async def unload(self) -> None:
         """Gives the memory back once the engine has let go of all slots; the next request loads it again."""
@@ -277,6 +291,8 @@ class Engine:
             return self.too_long(error["n_prompt_tokens"])
         if larger := re.match(r"input \((\d+) tokens\) is too large", str(error.get("message"))):
             return self.too_long(int(larger[1]))  # than a batch, which is what one text has to fit into
+        if self.projector.file is not None and (unseen := self.projector.refused(error.get("message"), self.name)):
+            return unseen
         if error.get("code") == 400:
             too_large = "parse grammar" in str(error.get("message"))
             hint = ": its grammar for this schema is too large, or goes round in a circle; ask for less"
@@ -364,6 +380,14 @@ class _Running:
         except RuntimeError:  # the loop has been closed: nobody listens any more
             return False
         return True
+
+
+def _read_ahead(file: str) -> None:
+    """Has the system read the file and keep it in memory, without the GIL: the engine would read it with."""
+    piece = bytearray(READ)
+    with open(file, "rb", buffering=0) as read:
+        while read.readinto(piece):
+            pass
 
 
 def _plain(error: BaseException) -> str:
