@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -91,19 +90,27 @@ class Embedder(Loaded[Weights]):
         self.require(request)
         self.check(request)
         assert isinstance(request, Embed | Rerank)
+        turns = self._turns(request)
+        while (response := await self.in_thread(lambda: next(turns))) is None:
+            pass
+        yield Done(response=response)
+
+    def _turns(self, request: Embed | Rerank) -> Iterator[EmbedResponse | RerankResponse | None]:
+        """The answer, in the model's thread, after None between two batches: what fits into one is one turn, as each
+        costs a short text 0.1 ms of its 5."""
         if isinstance(request, Embed):
-            texts, truncate = request.texts, request.truncate is True
+            parts = self._parts(request.texts, truncate=request.truncate is True)
         else:
-            texts, truncate = (request.query, *request.documents), False
-        parts = await self.in_thread(lambda: self._parts(texts, truncate=truncate))
+            parts = self._parts((request.query, *request.documents), truncate=False)
         rows = [row for own in parts.of for row in own]
         sums: list[Any] = [None] * len(rows)
-        for places in batches(rows):
-            some = [rows[place] for place in places]
-            found = await self.in_thread(functools.partial(self._summed, some))
+        for turn, places in enumerate(batches(rows)):
+            if turn:
+                yield None
+            found = self.weights().bert.summed([rows[place] for place in places])
             for place, row in zip(places, found, strict=True):
                 sums[place] = row
-        yield Done(response=await self.in_thread(lambda: self._answered(request, parts, sums)))
+        yield self._answered(request, parts, sums)
 
     def _parts(self, texts: Sequence[str], *, truncate: bool) -> Parts:
         tokenizer, _, most = self.weights()
@@ -114,9 +121,6 @@ class Embedder(Loaded[Weights]):
             begins = range(0, 1 if truncate else max(len(ids), 1), room)
             of.append([[first, *ids[begin : begin + room], last] for begin in begins])
         return Parts(of, longer)
-
-    def _summed(self, rows: Sequence[Sequence[int]]) -> Array:
-        return self.weights().bert.summed(rows)
 
     def _answered(self, request: Embed | Rerank, parts: Parts, sums: Sequence[Array]) -> EmbedResponse | RerankResponse:
         tokens = sum(len(row) for own in parts.of for row in own)
