@@ -24,6 +24,7 @@ from tests.small_weights import pair, text
 from trivet.local import gguf
 from trivet.types import Image
 
+MODEL = smollm2()  # before a test moves TRIVET_HOME
 WIDTH = 576  # SmolLM2-135M's embedding length
 SIZE, PATCH = 32, 16
 # Colours, whose channels are 1 where full and -1 where empty, and SmolLM2's tokens for their words.
@@ -61,6 +62,50 @@ def projector(path: Path, *, width: int = WIDTH, **changes: Any) -> Path:
         "mm.2.bias": np.zeros(width, np.float32),
     }
     return write(path, {**METADATA, "clip.vision.projection_dim": width, **changes}, tensors)
+
+
+def looks_both_ways(path: Path) -> Path:
+    """A projector of Gemma 3's kind, whose 100 tokens an image look at each other in both directions. Its weights are
+    random."""
+    draw = np.random.default_rng(0)
+    tensors: dict[str, Floats] = {
+        "v.patch_embd.weight": draw.normal(size=(4, 3, 4, 4)).astype(np.float32),
+        "v.position_embd.weight": draw.normal(size=(100, 4)).astype(np.float32),
+        "mm.soft_emb_norm.weight": np.ones(4, np.float32),
+        "mm.input_projection.weight": draw.normal(scale=0.1, size=(4, WIDTH)).astype(np.float32),
+    }
+    kind = {
+        "clip.projector_type": "gemma3",
+        "clip.vision.image_size": 40,
+        "clip.vision.patch_size": 4,
+        "clip.vision.embedding_length": 4,
+        "clip.vision.block_count": 0,
+        "clip.vision.projector.scale_factor": 1,
+        "clip.vision.projection_dim": WIDTH,
+    }
+    return write(path, {**METADATA, **kind}, tensors)
+
+
+def puts_marks_around(path: Path) -> Path:
+    """A projector of SmolVLM's kind, as wide as SmolLM2, which puts tokens of its own around an image."""
+    draw = np.random.default_rng(0)
+    tensors: dict[str, Floats] = {
+        "v.patch_embd.weight": draw.normal(size=(8, 3, 8, 8)).astype(np.float32),
+        "v.position_embd.weight": draw.normal(size=(16, 8)).astype(np.float32),
+        "v.post_ln.weight": np.ones(8, np.float32),
+        "v.post_ln.bias": np.zeros(8, np.float32),
+        "mm.model.fc.weight": draw.normal(scale=0.1, size=(WIDTH, 32)).astype(np.float32),
+    }
+    kind = {
+        "clip.projector_type": "idefics3",
+        "clip.vision.image_size": 32,
+        "clip.vision.patch_size": 8,
+        "clip.vision.embedding_length": 8,
+        "clip.vision.block_count": 0,
+        "clip.vision.projector.scale_factor": 2,
+        "clip.vision.projection_dim": WIDTH,
+    }
+    return write(path, {**METADATA, **kind}, tensors)
 
 
 METADATA: dict[str, Any] = {
@@ -111,7 +156,7 @@ class _Places(gguf._Reader):
 
 def token_rows(tokens: list[int]) -> Floats:
     """The rows of SmolLM2's token embeddings, which are Q8_0: a float16 and 32 int8 a block, whose product is meant."""
-    with smollm2().open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+    with MODEL.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         reader = _Places(data)
         reader.header()
         start = reader.at + -reader.at % 32 + reader.places["token_embd.weight"]

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from trivet.errors import ConfigError, WeightsError
+from trivet.errors import ConfigError, RequestError, TrivetError, WeightsError
 from trivet.local import gguf
 
 __all__ = ["ARCHITECTURE", "Projector", "find"]
@@ -28,6 +28,17 @@ class Projector(NamedTuple):
     file: Path | None = None
     batch: int = 1
     why: str = ""
+
+    def refused(self, said: object, model: str) -> TrivetError | None:
+        """What the engine means by two short words of its own about an image."""
+        if said == "Invalid token":
+            return ConfigError(
+                f"{model}: {self.file} puts tokens around an image that the model does not have, so they do not belong "
+                "together. Name the mmproj file that came with the model as [local] projector"
+            )
+        if said == "Failed to tokenize prompt":
+            return RequestError(f"{model}: {self.file} takes no image of such a shape: make it less long and narrow")
+        return None
 
 
 def find(model: Path, header: gguf.Header, setting: str | None) -> Projector:
