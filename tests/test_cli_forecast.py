@@ -110,6 +110,11 @@ def test_a_terminal_shows_a_picture_and_a_table(columns: int) -> None:
     assert re.search(r"4 +2016-09-01 +\d", shown)
 
 
+def test_a_narrow_terminal_gets_whole_numbers() -> None:
+    shown = on_terminal(Path.cwd(), 40, "forecast", ELEC, "--horizon", "2")
+    assert re.search(r"2 +2016-07-01( +\d+\.\d{3}){4}", shown)
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "what"),
     [

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +33,17 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(rows, indent=2))
     else:
-        cells = [[_cell(row, column) for column in COLUMNS] for row in rows]
+        columns = _shown()
+        cells = [[_cell(row, column) for column in columns] for row in rows]
         colours = ["green" if row["here"] else "red" if row["problem"] else "yellow" for row in rows]
-        table.show(COLUMNS, cells, colours, right=("size",))
+        table.show(columns, cells, colours, right=("size",), whole=("size",), tight=True)
     return 0
+
+
+def _shown() -> tuple[str, ...]:
+    """All in a pipe; what runs them only in a terminal that has room."""
+    narrow = sys.stdout.isatty() and shutil.get_terminal_size().columns < 100
+    return tuple(column for column in COLUMNS if not (narrow and column == "runs"))
 
 
 def listed(home: Path) -> list[dict[str, Any]]:
