@@ -6,6 +6,7 @@ antiberty and efficientnet-lite0-57934424.pth was the same as what `torch.load` 
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 import struct
 import zipfile
@@ -159,6 +160,17 @@ def test_a_file_that_is_cut_short_anywhere_says_so(write: Write, tmp_path: Path)
         cut.write_bytes(whole[:length])
         with pytest.raises(WeightsError, match="Get it again"):
             torch_files.read(cut)
+
+
+@both
+@pytest.mark.parametrize("byte", [0x00, 0x09, 0xFF])
+def test_a_file_that_is_damaged_anywhere_is_read_or_says_so(write: Write, byte: int, tmp_path: Path) -> None:
+    whole = write(tmp_path / "x", {"a": Tensor(Storage(), 0, (3, 4), (4, 1))}, {"0": NUMBERS.tobytes()}).read_bytes()
+    damaged = tmp_path / "damaged"
+    for at in range(len(whole)):
+        damaged.write_bytes(whole[:at] + bytes([byte]) + whole[at + 1 :])
+        with contextlib.suppress(WeightsError):
+            torch_files.read(damaged)
 
 
 def test_a_storage_of_another_size_than_the_pickle_tells_is_refused(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import math
 import pickle
 import struct
 import zipfile
+import zlib
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
@@ -80,6 +81,7 @@ def read(path: Path) -> dict[str, Array]:
         # What pickle raises on bytes that are none: https://docs.python.org/3/library/pickle.html#pickle.UnpicklingError
         *(pickle.UnpicklingError, zipfile.BadZipFile, struct.error, EOFError, UnicodeDecodeError, OSError),
         *(AttributeError, ImportError, IndexError, KeyError, TypeError, ValueError, OverflowError, MemoryError),
+        *(RuntimeError, zlib.error),  # of zipfile, for what is in no file of torch's
     ) as error:
         raise WeightsError(
             f"{path} is no whole file of torch's ({type(error).__name__}: {error}). Get it again."
