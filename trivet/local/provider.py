@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 from collections.abc import Callable
@@ -11,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from trivet import catalog
 from trivet.errors import WeightsError
 from trivet.local import weights
+from trivet.local.loaded import HELD
 from trivet.local.memory import Kept, Memory
 from trivet.local.settings import LocalSettings
-from trivet.model import Model, Provider
+from trivet.model import Model, Provider, bottom
 
 if TYPE_CHECKING:
     from trivet.local.llama import Llama, Reranker
@@ -32,7 +34,11 @@ ENGINES: dict[str, str] = {
 }
 
 # What takes folders of the user's own. The `files` of its module has those that make a folder one of its, or none.
-FOLDERS = ("trivet.local.speech.whisper:Whisper", "trivet.local.texts.cross_encoder:CrossEncoder")
+FOLDERS = (
+    "trivet.local.speech.whisper:Whisper",
+    "trivet.local.images.clip:Clip",  # before the next, as its folder may have all that one of the next has
+    "trivet.local.texts.cross_encoder:CrossEncoder",
+)
 
 
 class Local(Provider):
@@ -69,6 +75,17 @@ class Local(Provider):
             self._models[name] = self._kept(opened)
         return self._models[name]
 
+    def prepare(self) -> None:
+        """Makes the models whose weights are here, and imports what would hold a server up when they are first used
+        (`HELD`). What is missing is told to whoever asks for it."""
+        for name in self.names():
+            with contextlib.suppress(WeightsError):
+                self.model(name)
+        extras = {getattr(bottom(model), "extra", None) for model in self._models.values()}
+        for library in dict.fromkeys(library for extra in extras for library in HELD.get(extra, ())):
+            with contextlib.suppress(ImportError):
+                importlib.import_module(library)
+
     def at(self, path: str) -> Model:
         """The model of a GGUF of the user's own, or of a folder that an engine takes (`FOLDERS`)."""
         key = os.path.abspath(os.path.expanduser(path))
@@ -90,8 +107,9 @@ class Local(Provider):
         else:
             raise WeightsError(
                 f"{folder} is no folder that is known here. Name a GGUF file, the folder of a Whisper for CTranslate2 "
-                "(model.bin, config.json, tokenizer.json, vocabulary.txt or .json), or that of a cross-encoder "
-                "(model.onnx, tokenizer.json)."
+                "(model.bin, config.json, tokenizer.json, vocabulary.txt or .json), that of a CLIP or a SigLIP "
+                "(config.json, preprocessor_config.json, tokenizer.json, model.safetensors or ONNX files), or that of "
+                "a cross-encoder (model.onnx, tokenizer.json)."
             )
 
         def verify() -> None:

@@ -15,7 +15,8 @@ from trivet.types.value import Value
 
 
 class Label(Value, frozen=True, kw_only=True):
-    """`score` is the probability, of all labels together 1."""
+    """`score` is the probability, of all labels together 1. Where a model judges each label by itself (SigLIP), it is
+    that of this one, whatever the others have, and the answer's notes say so."""
 
     label: str
     score: float
