@@ -219,6 +219,7 @@ def test_the_rate_may_come_first_as_scipy_has_it() -> None:
         ((np.zeros((2, 2, 2)), 16_000), RequestError, "and sound is samples, or samples x channels"),
         ((np.full(10, 3e4), 16_000), RequestError, "go to 30000, and floats go from -1 to 1: divide"),
         ((np.full(10, NAN), 16_000), RequestError, "go to nan, .*take them out"),
+        ((np.full(10, math.inf), 16_000), RequestError, "go to inf, .*take them out"),
         ((np.zeros(10, np.uint8), 16_000), RequestError, "give floats from -1 to 1, or int16"),
         (([0.1], 16_000), TypeError, "with a numpy array and Hz, and this is of type tuple"),
         (3, TypeError, "audio is a path, bytes"),
@@ -444,6 +445,7 @@ def test_proteins_are_letters_fasta_and_files(tmp_path: Path) -> None:
         ([], RequestError, "the list is empty"),
         ([b"EVQ"], TypeError, r"\[0\] is of type bytes"),
         (3, TypeError, "proteins are sequences of letters"),
+        (pd.DataFrame({"a": ["EVQ"]}), TypeError, r"is pandas.DataFrame: choose a column, such as frame\['a'\]"),
     ],
 )
 def test_what_is_no_protein_says_so(given: Any, error: type[Exception], said: str) -> None:
@@ -471,6 +473,7 @@ def test_texts_are_one_or_several(given: Any) -> None:
         (["a", 3], TypeError, r"texts are strings, and \[1\] is of type int"),
         (b"a", TypeError, "texts are a list of strings, and this is of type bytes"),
         ({"a", "b"}, TypeError, "texts are a list of strings, and this is of type set"),
+        (pd.DataFrame({"a": ["x"]}), TypeError, r"of type pandas.DataFrame: choose a column, such as frame\['a'\]"),
         (3, TypeError, "texts are a list of strings, and this is of type int"),
     ],
 )

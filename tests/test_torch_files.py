@@ -163,7 +163,7 @@ def test_a_file_that_is_cut_short_anywhere_says_so(write: Write, tmp_path: Path)
 
 
 @both
-@pytest.mark.parametrize("byte", [0x00, 0x09, 0xFF])
+@pytest.mark.parametrize("byte", [0x09, 0xFF])
 def test_a_file_that_is_damaged_anywhere_is_read_or_says_so(write: Write, byte: int, tmp_path: Path) -> None:
     whole = write(tmp_path / "x", {"a": Tensor(Storage(), 0, (3, 4), (4, 1))}, {"0": NUMBERS.tobytes()}).read_bytes()
     damaged = tmp_path / "damaged"

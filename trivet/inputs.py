@@ -39,15 +39,25 @@ def _type(given: object) -> str:
     return name if library == "builtins" else f"{library}.{name}"
 
 
+def _is_frame(given: object) -> bool:
+    """Of pandas or polars. One of pandas gives its columns' names where one asks for what is in it."""
+    return _library(given) in ("pandas", "polars") and hasattr(given, "columns")
+
+
+def _column(frame: Any) -> str:
+    names = list(frame.columns) if _is_frame(frame) else []
+    return f": choose a column, such as frame[{names[-1]!r}]" if names else ""
+
+
 # --- texts --------------------------------------------------------------------------------------------------
 
 
 def texts(given: str | Iterable[str], field: str) -> tuple[str, ...]:
-    """One text or several."""
+    """One text or several, in an order: a set has none."""
     if isinstance(given, str):
         return (given,)
-    if isinstance(given, bytes | Mapping | Set) or not isinstance(given, Iterable):  # a set has no order to answer in
-        raise TypeError(f"{field} are a list of strings, and this is of type {_type(given)}")
+    if isinstance(given, bytes | Mapping | Set) or _is_frame(given) or not isinstance(given, Iterable):
+        raise TypeError(f"{field} are a list of strings, and this is of type {_type(given)}{_column(given)}")
     found = []
     for i, text in enumerate(given):
         if not isinstance(text, str):
@@ -196,7 +206,7 @@ def _wav(samples: Any, rate: Any) -> bytes:
     if samples.dtype.kind == "f":
         top = float(abs(samples).max())
         if not top <= 4:  # a little above 1 is clipped; NaN is not below anything
-            cure = "take them out" if top != top else "divide them by the most that they can be, such as 32768"
+            cure = "divide them by the most that they can be, such as 32768" if math.isfinite(top) else "take them out"
             raise RequestError(f"{told} and go to {top:g}, and floats go from -1 to 1: {cure}", field="audio")
         samples, code = samples.astype("<f4"), 3  # IEEE float
     elif kind in ("int16", "int32"):
@@ -229,7 +239,7 @@ def series(given: Series) -> tuple[float | None, ...]:
     stamps = None
     if library == "polars" and hasattr(given, "collect"):
         raise TypeError("a LazyFrame has no values yet: give frame.collect()")
-    if library in ("pandas", "polars") and hasattr(given, "columns"):
+    if _is_frame(given):
         given, stamps = _of_frame(given, library)
     elif library == "pandas":
         stamps = _of_index(given)
@@ -307,8 +317,10 @@ def records(given: Proteins) -> list[tuple[str | None, str]]:
     that hold it; several of these in a list."""
     if isinstance(given, str | os.PathLike):
         return _records(given)
-    if isinstance(given, bytes | Mapping) or not isinstance(given, Iterable):
-        raise TypeError(f"proteins are sequences of letters, or FASTA by text or path, and this is {_type(given)}")
+    if isinstance(given, bytes | Mapping | Set) or _is_frame(given) or not isinstance(given, Iterable):
+        raise TypeError(
+            f"proteins are sequences of letters, or FASTA by text or path, and this is {_type(given)}{_column(given)}"
+        )
     found = []
     for i, each in enumerate(given):
         if not isinstance(each, str | os.PathLike):
