@@ -3,16 +3,28 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import io
+import socket
+import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.engines import opened, opening, smollm2
+from trivet.config import Config, ModelSettings, ServerSettings
 from trivet.errors import WeightsError
+from trivet.local import pull, weights
 from trivet.local.llama import engine
+from trivet.local.provider import Local
+from trivet.runtime import Runtime
+from trivet.server import found
+from trivet.server import run as server
+from trivet.server.app import app
 
 # --- llama.cpp: its binding holds the GIL from the beginning of a load to its end ------------------------------
 
@@ -64,3 +76,72 @@ def test_reading_ahead_reads_the_whole_file(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(engine, "open", lambda path, mode, buffering: Counted(path, mode), raising=False)
     engine._read_ahead(str(file))
     assert read == [engine.READ, engine.READ, 1, 0]
+
+
+# --- imports: each is one piece for the interpreter, however long it takes -------------------------------------
+
+
+@pytest.fixture
+def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """One that the extra `onnx` brings, beside one that is not installed."""
+    (tmp_path / "slow_library.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("trivet.local.provider.HELD", {"onnx": ("missing_library", "slow_library")})
+    yield "slow_library"
+    sys.modules.pop("slow_library", None)
+
+
+def test_libraries_are_imported_beforehand_for_weights_that_are_here(library: str) -> None:
+    pull.pull("minilm", weights.home())
+    local = Local()
+    local.prepare()
+    assert library in sys.modules
+    assert "minilm" in local._models
+
+
+def test_libraries_are_not_imported_for_weights_that_are_not_here(
+    library: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRIVET_HOME", str(tmp_path))
+    Local().prepare()
+    assert library not in sys.modules
+
+
+def test_a_runtime_makes_what_its_file_names_and_is_not_stopped_by_what_is_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gguf = smollm2()
+    monkeypatch.setenv("TRIVET_HOME", str(tmp_path))  # no weights
+    runtime = Runtime(
+        Config(models={"wrong": ModelSettings(base="local/nothing"), "mine": ModelSettings(base=str(gguf))})
+    )
+    runtime.prepare()
+    assert {"mine", str(gguf)} <= runtime.built.keys()
+
+
+async def test_a_server_prepares_before_it_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+    runtime = Runtime()
+    monkeypatch.setattr(runtime, "prepare", lambda: order.append("prepares"))
+
+    async def look(*_: Any) -> found.Providers:
+        return found.Providers()
+
+    async def run(*_: Any, **__: Any) -> None:
+        order.append("listens")
+
+    monkeypatch.setattr(found, "look", look)
+    monkeypatch.setattr(server, "run", run)
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        await server._serve(runtime, ServerSettings(), app(runtime), sock, None)
+    assert order == ["prepares", "listens"]
+
+
+def test_a_server_has_its_threads_take_shorter_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[float] = []
+    monkeypatch.setattr(sys, "setswitchinterval", told.append)
+    monkeypatch.setattr(server, "_serve", lambda *_: asyncio.sleep(0))
+    monkeypatch.setattr(gc, "set_threshold", lambda *_: None)
+    server.serve(Runtime(), ServerSettings(port=0))
+    assert told == [server.SWITCH_S]

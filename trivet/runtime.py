@@ -154,6 +154,13 @@ class Runtime:
                 found[f"prices.{name}"] = ConfigError(f"{where} is of no model: name it as PROVIDER/MODEL.")
         return found
 
+    def prepare(self) -> None:
+        """Makes the models of trivet.toml and those whose weights are here, before a server listens: so that no
+        request waits because another is the first to ask for one. What is wrong with any is told when it is asked."""
+        self.problems()
+        local: Any = self.provider("local")
+        local.prepare()
+
     @property
     def needs_no_default(self) -> bool:
         """Whether there are models of others to ask, and nobody has said which to ask without a name."""

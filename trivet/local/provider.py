@@ -81,7 +81,7 @@ class Local(Provider):
         for name in self.names():
             with contextlib.suppress(WeightsError):
                 self.model(name)
-        extras = {getattr(bottom(model), "extra", None) for model in self._models.values()}
+        extras = {getattr(bottom(model), "extra", "") for model in self._models.values()}
         for library in dict.fromkeys(library for extra in extras for library in HELD.get(extra, ())):
             with contextlib.suppress(ImportError):
                 importlib.import_module(library)

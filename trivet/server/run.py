@@ -39,6 +39,9 @@ __all__ = ["bind", "run", "serve"]
 LISTING_S = 10  # what a provider may take to say which models it has
 # New objects until the collector looks: of Python's 700, which are a few requests, a tenth of each was spent on it.
 GARBAGE = 10_000
+# Seconds until a thread that is at work in Python has to let another one go on: of Python's own 5 ms, two such threads
+# would keep the event loop waiting for 10.
+SWITCH_S = 0.001
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -59,6 +62,7 @@ def serve(
     )
     sock = bind(settings.host, settings.port)
     gc.set_threshold(GARBAGE)
+    sys.setswitchinterval(SWITCH_S)
     with asyncio.Runner(loop_factory=configure(application).get_loop_factory()) as runner:
         runner.run(_serve(runtime, settings, application, sock, read))
 
@@ -69,6 +73,7 @@ async def _serve(
     stop = asyncio.Event()
     # The port of the socket, which is another one where 0 was asked for.
     host, port = sock.getsockname()[:2]
+    runtime.prepare()
     providers = await found.look(runtime, (host, port))
     show(found.before(runtime, settings, providers))
     after = found.after(runtime, settings, port)
