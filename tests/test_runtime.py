@@ -15,7 +15,7 @@ from trivet.errors import ConfigError, RequestError, TrivetError, UnknownModelEr
 from trivet.fake import Fake
 from trivet.model import Model, Provider, bottom
 from trivet.runtime import Runtime
-from trivet.types import Chat, ChatResponse, Done, Embed, Fold, user
+from trivet.types import Chat, ChatResponse, Done, Embed, Fold, Image, user
 
 AUTO = situations.names()
 
@@ -52,6 +52,10 @@ async def test_without_a_name_a_task_has_the_catalogues_first_and_else_is_told_t
     runtime = models(default=ModelSettings(use=("local/smollm2",)))
     with pytest.raises(RequestError, match="local/minilm"):  # which the stub does not have
         await runtime.call(Embed(texts=("a",)))
+    with pytest.raises(RequestError, match="local/antiberty"):
+        await runtime.call(Embed(proteins=("EVQ",)))
+    with pytest.raises(RequestError, match="no default model for 'embed' of images"):
+        await runtime.call(Embed(images=(Image(data=b"png", media_type="image/png"),)))
     with pytest.raises(RequestError, match="no default model") as caught:
         await runtime.call(Fold(sequence="EVQLV"))
     assert (caught.value.status, caught.value.field) == (400, "model")

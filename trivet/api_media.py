@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
 from typing import Any, Literal, TypeVar, cast, overload
 
-from trivet import catalog, inputs
+from trivet import inputs
 from trivet.calls import ConfigLike, answer, bar, call, each, events, named
 from trivet.errors import RequestError
 from trivet.inputs import Picture, Proteins, Series, Sound
@@ -74,8 +74,6 @@ def embed(
     if len(kinds) != 1:
         said = " and ".join(kinds) or "none of them"
         raise TypeError(f"embed() takes one of texts, images and proteins, and was given {said}")
-    if proteins is not None and model is None:
-        model = _protein_model()
     request = _made(
         Embed,
         texts=() if texts is None else inputs.texts(texts, "texts"),
@@ -318,9 +316,3 @@ def _together(answers: Sequence[EmbedResponse]) -> EmbedResponse:
         cost = None if cost is None or one.cost is None else cost + one.cost
     notes = dict.fromkeys(note for one in answers for note in one.notes)
     return replace(whole, usage=usage, cost=cost, notes=tuple(notes))
-
-
-def _protein_model() -> str | None:
-    """The catalogue's model of proteins: the default of `embed` is one of texts."""
-    entry = catalog.for_task("mask")
-    return None if entry is None else f"local/{entry.name}"

@@ -13,7 +13,7 @@ from trivet.config import Config
 from trivet.errors import TrivetError
 from trivet.model import Model
 from trivet.sync import Bridge, bridge
-from trivet.types import Event, Request, Response, replace, task_name
+from trivet.types import Event, Request, Response, replace
 
 __all__ = ["ConfigLike", "answer", "bar", "call", "each", "events", "named"]
 
@@ -47,7 +47,7 @@ def named(request: Request, model: str | Model | None) -> Request:
 def _model(over: Bridge, request: Request, model: str | Model | None, config: ConfigLike | None) -> Model:
     if isinstance(model, Model) and request.model is None:
         return model
-    return over.runtime(config).model(request.model, task=task_name(request))
+    return over.runtime(config).model(request.model, request=request)
 
 
 async def each(

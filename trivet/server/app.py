@@ -24,7 +24,7 @@ from trivet.server.ahead import Ahead
 from trivet.server.exchange import ClientLeft, Exchange, Receive, Scope, Send
 from trivet.server.routes import BETA, HEALTH, LIVE, METRICS, MODELS, READY, RELOAD, REQUESTS
 from trivet.server.security import Keys, check_form, check_json, check_origin
-from trivet.types import Attempt, Context, Done, Event, Request, Source, Start, replace, task_name
+from trivet.types import Attempt, Context, Done, Event, Request, Source, Start, replace
 from trivet.wire import Front, source
 from trivet.wire.json_array import JsonArray
 from trivet.wire.words import client_words
@@ -200,7 +200,7 @@ class App:
             headers=_forwarded(exchange),
         )
         request = replace(incoming.request, context=context)
-        model = self.runtime.model(request.model, paths=False, task=task_name(request))
+        model = self.runtime.model(request.model, paths=False, request=request)
         if incoming.stream:
             exchange.ending = renderer.failure
             exchange.array = JsonArray() if routes.is_array(protocol) else None

@@ -98,6 +98,11 @@ class Embed(Request, tag="embed", frozen=True, kw_only=True):
     dimensions: int | None = None
     truncate: bool | None = None
 
+    @property
+    def given(self) -> str:
+        """Which of the three it has: the field's name."""
+        return next((kind for kind in ("images", "proteins") if getattr(self, kind)), "texts")
+
 
 def task_name(request: Request | type[Request]) -> str:
     """`chat` for a `Chat`: the task's tag, as `About.tasks` lists it."""
