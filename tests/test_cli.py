@@ -7,6 +7,7 @@ import json
 import os
 import re
 import select
+import shlex
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import pytest
 import trivet
 from tests.local_stub import WHERE
 from trivet import registry
-from trivet.cli import COMMANDS, main
+from trivet.cli import COMMANDS, _parser, main
 
 ROOT = Path(__file__).parent.parent
 CEILING_S = 60  # how long anything may take; nothing waits this long where it works
@@ -260,6 +261,19 @@ def test_every_command_declares_itself(capsys: Printed) -> None:
     out = capsys.readouterr().out
     for command in COMMANDS:
         assert re.search(rf"^    {command}\s", out, re.MULTILINE)
+
+
+WITH_EXAMPLES = [*COMMANDS[COMMANDS.index("embed") : COMMANDS.index("demo") + 1], "models", "pull"]
+
+
+@pytest.mark.parametrize("command", WITH_EXAMPLES)
+def test_help_has_examples_that_are_understood(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    examples = capsys.readouterr().out.partition("\nexamples:\n")[2].replace("  trivet", "trivet").splitlines()
+    assert any(f"trivet {command}" in example for example in examples)
+    for words in re.findall(r"(?:^|\| )trivet ([^|<>\n]*)", "\n".join(examples), re.MULTILINE):
+        _parser().parse_args(shlex.split(words))  # exits where it does not understand
 
 
 # --- as processes ------------------------------------------------------------------------------------------

@@ -104,6 +104,7 @@ def test_a_terminal_shows_a_picture_and_a_table(columns: int) -> None:
     lines = shown.splitlines()
     assert max(map(len, lines)) <= columns
     assert sum(1 for line in lines if re.search(r"[\u2801-\u28ff]{3}", line)) >= 8
+    assert lines[0].startswith("STS.M.I7.W.TOVT.NS0016.4.000: the next 4 steps")
     assert "history" in shown
     assert "quantiles 0.1 to 0.9" in shown
     assert re.search(r"┤.*\n", shown)

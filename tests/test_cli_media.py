@@ -7,6 +7,7 @@ import io
 import json
 import sys
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from tests.local_stub import WHERE
 from tests.test_attach import PNG
 from tests.test_cli import pipe
 from trivet import Fake, registry
-from trivet.cli import demo_samples, main
+from trivet.cli import demo_samples, main, media
+from trivet.types import Cost, Usage
 
 Printed = pytest.CaptureFixture[str]
 LOCAL = registry.PROVIDERS["local"]
@@ -61,6 +63,12 @@ def test_embed_takes_paths_of_images(capsys: Printed, monkeypatch: pytest.Monkey
     run("embed", "--images", "photo.png")
     assert asked().images == (trivet.Image(data=PNG, media_type="image/png"),)  # type: ignore[attr-defined]
     assert json.loads(capsys.readouterr().out) == {"image": "photo.png", "vector": [1.0, 2.0]}
+
+
+def test_embed_asks_for_long_texts_to_be_cut_only_where_it_is_told_to() -> None:
+    run("embed", "a")
+    run("embed", "--truncate", "a")
+    assert [request.truncate for request in FAKE.requests] == [None, True]  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("how", ["path", "text", "letters"])
@@ -250,6 +258,56 @@ def test_json_is_the_whole_response(args: list[str], capsys: Printed) -> None:
     run(*args, "--json")
     response = json.loads(capsys.readouterr().out)
     assert (response["task"], response["model"]) == (args[0], "fake")
+
+
+def test_json_always_has_usage_cost_and_notes(capsys: Printed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FAKE, "script", lambda request: trivet.MaskResponse(model="fake", sequence="EVA", places=()))
+    run("mask", "EV_", "--json")
+    told = json.loads(capsys.readouterr().out)
+    assert list(told)[:4] == ["task", "model", "usage", "cost"]
+    assert set(told["usage"]) == set(Usage.__struct_fields__)
+    assert {"usd", "saved_usd"} <= set(told["cost"])
+    assert told["notes"] == []
+
+
+@pytest.mark.parametrize(
+    ("cost", "told"),
+    [
+        (Cost(unknown="no price"), {"usd": None, "saved_usd": None, "unknown": "no price"}),
+        (Cost(usd=Decimal("0.000012"), source="s"), {"usd": 0.000012, "saved_usd": None, "source": "s"}),
+    ],
+)
+def test_money_is_a_number_in_json_and_null_where_nobody_knows_it(
+    cost: Cost, told: dict[str, Any], capsys: Printed
+) -> None:
+    media.as_json(trivet.MaskResponse(model="fake", sequence="EVA", places=(), cost=cost))
+    assert json.loads(capsys.readouterr().out)["cost"] == told
+
+
+def test_a_dash_writes_the_sound_to_standard_output(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO()))
+    run("speak", "Hello", "-o", "-")
+    assert sys.stdout.buffer.getvalue() != b""  # type: ignore[attr-defined]
+    assert not Path("-").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("none/a.wav", "There is no folder none to write a.wav into"), (".", "is a folder")]
+)
+def test_a_file_that_cannot_be_written_is_refused_before_anything_is_asked(
+    name: str, said: str, capsys: Printed
+) -> None:
+    assert main(["speak", "Hello", "--format", "wav", "-o", name, "-m", "local/fake"]) == 1
+    assert said in capsys.readouterr().err
+    assert FAKE.requests == []
+
+
+def test_arguments_that_are_too_many_are_told_by_their_command(capsys: Printed) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["read", "photo.png", "photo.png"])
+    assert end.value.code == 2
+    told = capsys.readouterr().err
+    assert "trivet read: error: not understood: photo.png (quote what has spaces; of files, one at a time)" in told
 
 
 @pytest.mark.parametrize("command", ["classify", "read", "transcribe"])

@@ -96,15 +96,15 @@ def _parser() -> argparse.ArgumentParser:
 
 
 class _Help(argparse.HelpFormatter):
-    """Keeps the lines of a text whose first is indented: examples."""
+    """Keeps the lines of examples."""
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
-        return text if text.startswith("  ") else super()._fill_text(text, width, indent)
+        return text if text.startswith("examples:\n") else super()._fill_text(text, width, indent)
 
 
 def examples(*lines: str) -> str:
     """A parser's `epilog`."""
-    return "\n".join(["  examples:", *(f"    {line}" for line in lines)])
+    return "\n".join(["examples:", *(f"  {line}" for line in lines)])
 
 
 def takes_config(parser: argparse.ArgumentParser) -> None:

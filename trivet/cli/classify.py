@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from trivet.cli import media
+from trivet.cli import examples, media
 
 
 def add(subparsers: Any) -> None:
@@ -13,6 +13,10 @@ def add(subparsers: Any) -> None:
         "classify",
         help="say what is in a picture",
         description="Say what is in a picture: one line for each label, the most likely first, with its probability.",
+        epilog=examples(
+            "trivet classify photo.jpg --top 3",
+            "cat photo.jpg | trivet classify -",
+        ),
     )
     parser.add_argument("file", metavar="FILE", nargs="?", help="an image; - or none: standard input")
     parser.add_argument(

@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import Any
 
-from trivet.cli import media, stdin
+from trivet.cli import examples, media, stdin
 
 SAMPLING = ("temperature", "top_p", "top_k", "max_tokens", "seed", "stop")
 
@@ -17,6 +17,10 @@ def add(subparsers: Any) -> None:
         help="go on from a text, or fill in between two",
         description="Go on from a text, without a chat's template: prints what comes next. With --suffix, what comes "
         "between the two. Without a text, what is piped into standard input, as it is.",
+        epilog=examples(
+            'trivet complete "def fibonacci(n):" --max-tokens 60 --temperature 0',
+            'trivet complete "def area(r):" --suffix "    return a" -m ./coder.gguf',
+        ),
     )
     parser.add_argument("prompt", metavar="TEXT", nargs="?", help="the text; quote it if it has spaces")
     parser.add_argument("--suffix", metavar="TEXT", help="what comes after what is filled in, where the model can")

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trivet.cli import takes_config
+from trivet.cli import examples, takes_config
 
 if TYPE_CHECKING:
     from trivet.catalog import Weights
@@ -26,6 +26,10 @@ def add(subparsers: Any) -> None:
         description="Run every task that has embedded weights, on small samples, and print a table. Pulls the weights "
         "that are missing; the time has a model's loading in it. The models are tiny: they show that it works, not how "
         "good models are. Exit status 1 where a task fails.",
+        epilog=examples(
+            "trivet demo",
+            "trivet demo --only embed,rerank --json",
+        ),
     )
     parser.add_argument("--only", metavar="TASK,…", help="these tasks, such as embed,rerank")
     parser.add_argument("--json", action="store_true", help="print a list of rows as JSON")

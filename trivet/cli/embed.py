@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from trivet.cli import media, stdin
+from trivet.cli import examples, media, stdin
 
 
 def add(subparsers: Any) -> None:
@@ -14,6 +14,11 @@ def add(subparsers: Any) -> None:
         help="turn texts, images or proteins into vectors",
         description="Turn texts into vectors, one line of JSON for each: its text and its vector. Without texts, "
         "each line of standard input is one.",
+        epilog=examples(
+            'trivet embed "A cat sleeps."',
+            "trivet embed < lines.txt | jq -c .vector",
+            "trivet embed --proteins antibodies.fasta > vectors.jsonl",
+        ),
     )
     parser.add_argument("inputs", metavar="TEXT", nargs="*", help="a text; quote it if it has spaces")
     kinds = parser.add_mutually_exclusive_group()

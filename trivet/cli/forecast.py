@@ -7,7 +7,7 @@ import math
 import sys
 from typing import TYPE_CHECKING, Any
 
-from trivet.cli import media, stdin
+from trivet.cli import examples, media, stdin
 
 if TYPE_CHECKING:
     from trivet.cli.forecast_input import Series
@@ -21,6 +21,11 @@ def add(subparsers: Any) -> None:
         description="Tell how a column of a CSV file goes on, with quantiles: as a picture and a table in a terminal, "
         "as CSV in a pipe. Times of the rows, where a column has them, must be at equal steps. Numbers without a table "
         "can be piped in.",
+        epilog=examples(
+            "trivet forecast sales.csv --column visitors --horizon 12",
+            "trivet forecast sales.csv --column visitors --plot out.png > ahead.csv",
+            "seq 1 60 | trivet forecast -",
+        ),
     )
     parser.add_argument("file", metavar="FILE", nargs="?", default="-", help="a CSV file; - is standard input")
     parser.add_argument("--column", metavar="NAME", help="the values (default: the only column that can be meant)")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from trivet.cli.forecast_input import Series
     from trivet.types import ForecastResponse
 
-__all__ = ["Area", "Line", "Picture", "Shown", "Text", "picture", "shown", "ticks", "time_ticks"]
+__all__ = ["Area", "Line", "Picture", "Shown", "Text", "picture", "shown", "ticks", "time_ticks", "title"]
 
 Point = tuple[float, float]  # in pixels from the upper left corner
 
@@ -148,12 +148,16 @@ def _runs(values: Sequence[float | None]) -> list[list[tuple[int, float]]]:
     return [run for run in runs if run]
 
 
-def _title(series: Series, response: ForecastResponse, left: float) -> list[Text]:
+def title(series: Series, response: ForecastResponse) -> str:
+    """Whose future is to be seen: `visitors: the next 12 steps`."""
     steps = len(response.point)
     ahead = f"the next {steps} steps" if steps > 1 else "the next step"
-    name = f"{series.name}: {ahead}" if series.name else ahead.capitalize()
+    return f"{series.name}: {ahead}" if series.name else ahead.capitalize()
+
+
+def _title(series: Series, response: ForecastResponse, left: float) -> list[Text]:
     return [
-        Text((left, 34), name, INK, LARGE, bold=True),
+        Text((left, 34), title(series, response), INK, LARGE, bold=True),
         Text((WIDTH - 28, 34), f"by {response.model}", anchor="end"),
     ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from trivet.cli.forecast_plot import Shown, shown, ticks
+from trivet.cli.forecast_plot import Shown, shown, ticks, title
 
 if TYPE_CHECKING:
     from trivet.cli.forecast_input import Series
@@ -42,7 +42,10 @@ def show(series: Series, response: ForecastResponse) -> None:
     from rich.console import Console
     from rich.text import Text
 
+    from trivet.cli.table import plain
+
     console = Console(highlight=False)
+    console.print(Text(plain(f"{title(series, response)}, by {response.model}"), style="bold"))
     for pieces in lines(series, response, width=console.width, height=15):
         console.print(Text.assemble(*pieces), no_wrap=True, crop=True)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from trivet.cli import media, stdin
+from trivet.cli import examples, media, stdin
 
 
 def add(subparsers: Any) -> None:
@@ -14,6 +14,10 @@ def add(subparsers: Any) -> None:
         help="fill in the amino acids that a protein lacks",
         description="Fill in the amino acids of a protein that are masked, written _: prints the sequence, then a line "
         "for each place, counted from 1, with what may stand there, the most likely first.",
+        epilog=examples(
+            "trivet mask EVQLVESGGG_VQPGGSLRLSCAAS",
+            "trivet mask antibody.fasta --json",
+        ),
     )
     parser.add_argument(
         "sequence", metavar="SEQUENCE", nargs="?", help="letters of amino acids with _, or a FASTA file"

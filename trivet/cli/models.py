@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from trivet.cli import table, takes_config
+from trivet.cli import examples, table, takes_config
 from trivet.cli.pull import folder
 
 
@@ -19,6 +19,10 @@ def add(subparsers: Any) -> None:
         help="list weights: what is here, and what to pull",
         description="List the weights that trivet knows, those from a hub and your own: task, size, licence, where "
         "they run, and whether they are here. A pipe gets tab-separated lines.",
+        epilog=examples(
+            "trivet models",
+            "trivet models --json | jq -r '.[] | select(.here) | .name'",
+        ),
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     takes_config(parser)

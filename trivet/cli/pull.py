@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trivet.cli import takes_config
+from trivet.cli import examples, takes_config
 
 if TYPE_CHECKING:
     from trivet.local.staging import Progress
@@ -22,6 +22,11 @@ def add(subparsers: Any) -> None:
         help="get weights, or accept a file of your own",
         description="Get weights into the weights folder, each file checked against its digest. "
         "Can be interrupted at any time and run again.",
+        epilog=examples(
+            "trivet pull minilm whisper-tiny.en",
+            "trivet pull hf:OWNER/REPO/FILE.gguf@REVISION",
+            "trivet pull ./my.gguf",
+        ),
     )
     parser.add_argument(
         "names",

@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import Any
 
-from trivet.cli import media
+from trivet.cli import examples, media
 
 
 def add(subparsers: Any) -> None:
@@ -14,6 +14,10 @@ def add(subparsers: Any) -> None:
         "read",
         help="read the text in a picture (OCR)",
         description="Read the text in a picture, line by line from the top. --json has each line's place and score.",
+        epilog=examples(
+            "trivet read page.png",
+            "trivet read page.png --json | jq .lines[0].box",
+        ),
     )
     parser.add_argument("file", metavar="FILE", nargs="?", help="an image; - or none: standard input")
     media.takes_model(parser, run)

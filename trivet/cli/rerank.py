@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from trivet.cli import media, stdin
+from trivet.cli import examples, media, stdin
 
 
 def add(subparsers: Any) -> None:
@@ -14,6 +14,10 @@ def add(subparsers: Any) -> None:
         help="sort texts by how well they answer a query",
         description="Sort texts by how well they answer a query: one line for each, the best first, with its score, "
         "which is the model's own. Without texts, each line of standard input is one.",
+        epilog=examples(
+            'trivet rerank "How do I bake bread?" "Knead flour and water." "Rates rose."',
+            'trivet rerank "out of memory" --top 3 < errors.log',
+        ),
     )
     parser.add_argument("query", metavar="QUERY", help="what is looked for; quote it if it has spaces")
     parser.add_argument("docs", metavar="TEXT", nargs="*", help="a text; quote it if it has spaces")

@@ -7,7 +7,7 @@ import os
 import sys
 from typing import Any
 
-from trivet.cli import media, stdin
+from trivet.cli import examples, media, stdin
 
 FORMATS = ("wav", "pcm", "flac", "mp3", "opus", "aac")
 
@@ -17,6 +17,10 @@ def add(subparsers: Any) -> None:
         "speak",
         help="say a text aloud, into a file",
         description="Say a text aloud, into a file or a pipe. Without a text, what is piped into standard input.",
+        epilog=examples(
+            'trivet speak "The train leaves at 9." -o train.wav',
+            "trivet speak < letter.txt > letter.wav",
+        ),
     )
     parser.add_argument("text", nargs="*", help="the text; quotes may be left out")
     parser.add_argument(

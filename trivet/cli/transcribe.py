@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import Any
 
-from trivet.cli import media
+from trivet.cli import examples, media
 
 
 def add(subparsers: Any) -> None:
@@ -15,6 +15,11 @@ def add(subparsers: Any) -> None:
         help="write down what is said in a recording",
         description="Write down what is said in a recording: WAV, FLAC, OGG or MP3. A line for each segment, as they "
         "come.",
+        epilog=examples(
+            "trivet transcribe talk.wav",
+            "trivet transcribe talk.mp3 --srt > talk.srt",
+            'trivet speak "Hello." | trivet transcribe -',
+        ),
     )
     parser.add_argument("file", metavar="FILE", nargs="?", help="a recording; - or none: standard input")
     form = parser.add_mutually_exclusive_group()
