@@ -312,20 +312,29 @@ async def test_several_that_fit_are_named_and_none_is_guessed(folder: Path) -> N
         await ask(model, seen(*WORDS))
 
 
-@pytest.mark.parametrize(
-    ("changes", "says"),
-    [
-        ({"width": 4096}, "makes embeddings of 4096 numbers, and the model takes 576"),
-        ({"clip.has_vision_encoder": False, "clip.has_audio_encoder": True}, "sees no images"),
-    ],
-    ids=["too wide", "it hears"],
-)
-async def test_one_that_does_not_fit_is_refused_by_name(folder: Path, changes: Any, says: str) -> None:
-    wrong = projector(folder / "mmproj.gguf", **changes)
-    with pytest.raises(UnsupportedError, match=f"mmproj.gguf {says}"):
+TOO_WIDE = "mmproj.gguf makes embeddings of 4096 numbers, and the model takes 576"
+
+
+async def test_one_that_does_not_fit_is_named_where_an_image_is_refused(folder: Path) -> None:
+    wrong = projector(folder / "mmproj.gguf", width=4096)
+    with pytest.raises(UnsupportedError, match=f"kind image: {TOO_WIDE}: put the mmproj file"):
         await ask(Llama(folder / "model.gguf"), seen(*WORDS))
-    with pytest.raises(ConfigError, match=f"mmproj.gguf {says}"):
-        Llama(folder / "model.gguf", LocalSettings(projector=str(wrong)))
+    with pytest.raises(UnsupportedError, match=rf"\[local\] projector: {TOO_WIDE}; it has no projector: put the"):
+        await ask(Llama(smollm2(), LocalSettings(projector=str(wrong))), seen(*WORDS))
+
+
+def test_one_that_is_named_for_another_model_leaves_the_one_beside(folder: Path) -> None:
+    other = projector(folder / "large.gguf", width=4096)
+    own = projector(folder / "mmproj.gguf")
+    assert Llama(folder / "model.gguf", LocalSettings(projector=str(other))).projector.file == own
+
+
+async def test_one_that_only_hears_is_refused(folder: Path) -> None:
+    hearing = projector(folder / "mmproj.gguf", **{"clip.has_vision_encoder": False, "clip.has_audio_encoder": True})
+    with pytest.raises(UnsupportedError, match=r"mmproj\.gguf sees no images"):
+        await ask(Llama(folder / "model.gguf"), seen(*WORDS))
+    with pytest.raises(ConfigError, match=r"mmproj\.gguf sees no images"):
+        Llama(folder / "model.gguf", LocalSettings(projector=str(hearing)))
 
 
 async def test_a_damaged_one_beside_the_model_leaves_its_texts_alone(folder: Path) -> None:

@@ -1,7 +1,8 @@
 """The projector of a model that sees: a GGUF of its own (mmproj), which makes embeddings of an image.
 
-It is named by `[local] projector`, or stands beside the model, as in the repositories of llama.cpp's models: the one
-file there with "mmproj" in its name that fits. Those that do not are no error as long as nobody sends an image.
+It is named by `[local] projector`, for whichever models it fits, or stands beside the model, as in the repositories of
+llama.cpp's models: the one file there with "mmproj" in its name that fits. One that does not fit is no error as long as
+nobody sends an image.
 """
 
 from __future__ import annotations
@@ -42,65 +43,65 @@ class Projector(NamedTuple):
 
 
 def find(model: Path, header: gguf.Header, setting: str | None) -> Projector:
-    """The projector for the GGUF `model` with its `header`. Raises `ConfigError` where the one that `setting` names is
-    none or does not fit, `WeightsError` where it is missing or damaged."""
-    if setting is not None:
-        file = Path(os.path.abspath(os.path.expanduser(setting)))
-        problem = _problem(file, gguf.read(file), header)
-        if problem:
-            raise ConfigError(
-                f"[local] projector: {file} {problem}. Name the mmproj file that came with {model.name}, or none"
-            )
-        return _found(file)
-    return _beside(model, header)
+    """The projector for the GGUF `model` with its `header`. Raises `ConfigError` where what `setting` names is none for
+    any model, `WeightsError` where it is missing or damaged."""
+    if setting is None:
+        return _beside(model, header)
+    file = Path(os.path.abspath(os.path.expanduser(setting)))
+    named = gguf.read(file)
+    if problem := _blind(named):
+        raise ConfigError(
+            f"[local] projector: {file} {problem}. Name the mmproj file that came with the model, or none"
+        )
+    if problem := _misfit(named, header):  # it may be meant for another model of this configuration
+        found = _beside(model, header)
+        return found if found.file else found._replace(why=f"[local] projector: {file.name} {problem}; {found.why}")
+    return _found(file, named)
 
 
 def _beside(model: Path, header: gguf.Header) -> Projector:
-    fitting: list[Path] = []
+    fitting: list[tuple[Path, gguf.Header]] = []
     problems: list[str] = []
     for file in sorted(model.parent.glob("*.gguf")):
         if "mmproj" not in file.name.lower() or file == model:
             continue
         try:
-            problem = _problem(file, gguf.read(file), header)
+            candidate = gguf.read(file)
         except WeightsError as error:
-            problem = f"cannot be used ({error})"
-        if problem:
+            problems.append(f"{file.name} cannot be used ({error})")
+            continue
+        if problem := _blind(candidate) or _misfit(candidate, header):
             problems.append(f"{file.name} {problem}")
         else:
-            fitting.append(file)
+            fitting.append((file, candidate))
     if len(fitting) == 1:
-        return _found(fitting[0])
-    return Projector(why=_why(model, fitting, problems))
+        return _found(*fitting[0])
+    return Projector(why=_why(model, [file.name for file, _ in fitting], problems))
 
 
-def _why(model: Path, fitting: Sequence[Path], problems: Sequence[str]) -> str:
+def _why(model: Path, fitting: Sequence[str], problems: Sequence[str]) -> str:
     if fitting:
-        names = ", ".join(file.name for file in fitting)
-        return f"beside it are several projectors that fit ({names}): choose one by [local] projector"
+        return f"beside it are several projectors that fit ({', '.join(fitting)}): choose one by [local] projector"
     mend = f"put the mmproj file that came with it into {model.parent}, or name that by [local] projector"
     return f"{'; '.join(problems)}: {mend}" if problems else f"it has no projector: {mend}"
 
 
-def _found(file: Path) -> Projector:
-    kind = _kind(gguf.read(file))
-    return Projector(file, WHOLE if kind.startswith(BOTH_WAYS) else 1)
+def _found(file: Path, header: gguf.Header) -> Projector:
+    kinds = (header.metadata.get(f"clip.{of}projector_type") for of in ("", "vision."))
+    whole = any(isinstance(kind, str) and kind.startswith(BOTH_WAYS) for kind in kinds)
+    return Projector(file, WHOLE if whole else 1)
 
 
-def _kind(header: gguf.Header) -> str:
-    found = (header.metadata.get(f"clip.{of}projector_type") for of in ("", "vision."))
-    return next((kind for kind in found if isinstance(kind, str)), "")
-
-
-def _problem(file: Path, projector: gguf.Header, model: gguf.Header) -> str:
-    """What is wrong with it, as a sentence goes on that begins with its name; nothing where it can be right.
-
-    Converters before that of today wrote other things as the length, LLaVA's CLIP's own: of those the engine decides.
-    """
+def _blind(projector: gguf.Header) -> str:
+    """Why it makes nothing of an image for any model, as a sentence goes on that begins with its name; or nothing."""
     if projector.architecture != ARCHITECTURE:
         return f"is no projector (its architecture is {projector.architecture!r})"
-    if projector.metadata.get("clip.has_vision_encoder") is not True:
-        return "sees no images"
+    return "" if projector.metadata.get("clip.has_vision_encoder") is True else "sees no images"
+
+
+def _misfit(projector: gguf.Header, model: gguf.Header) -> str:
+    """Why it does not fit the model, in the same way; nothing where it can. Converters before that of today wrote other
+    things as the length, LLaVA's CLIP's own: of those the engine decides."""
     made, taken = projector.metadata.get("clip.vision.projection_dim"), model.embedding_length
     if projector.metadata.get("general.type") == "mmproj" and taken is not None and made != taken:
         return f"makes embeddings of {made} numbers, and the model takes {taken}"
