@@ -27,7 +27,7 @@ from trivet.ledger.settings import BudgetSettings, LedgerSettings
 from trivet.model import Model, Wrapper, bottom
 from trivet.server.app import App, app
 from trivet.server.run import bind, run
-from trivet.types import Event, Request
+from trivet.types import Event, Request, task_name
 
 ROOT = Path(__file__).parent.parent
 CEILING_S = 90  # how long anything may take; nothing waits this long where it works
@@ -162,8 +162,8 @@ class Fakes:
     def found(self, names: Iterable[str]) -> None:
         pass
 
-    def model(self, name: str | None = None, *, paths: bool = True, task: str = "chat") -> Model:
-        self.asked = {"name": name, "paths": paths, "task": task}
+    def model(self, name: str | None = None, *, paths: bool = True, request: Request | None = None) -> Model:
+        self.asked = {"name": name, "paths": paths, "task": "chat" if request is None else task_name(request)}
         name = name or next(iter(self.models))
         if name not in self.models:
             near = difflib.get_close_matches(name, self.models, n=1, cutoff=0)[0]

@@ -13,18 +13,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from tests.engines import opened, opening, smollm2
+from tests.servers import serving
 from trivet.config import Config, ModelSettings, ServerSettings
 from trivet.errors import WeightsError
+from trivet.fake import Fake
 from trivet.local import pull, weights
 from trivet.local.llama import engine
 from trivet.local.provider import Local
 from trivet.runtime import Runtime
 from trivet.server import found
 from trivet.server import run as server
-from trivet.server.app import app
+from trivet.server.app import LARGE, app
+from trivet.wire import openai_chat
 
 # --- llama.cpp: its binding holds the GIL from the beginning of a load to its end ------------------------------
 
@@ -145,3 +149,32 @@ def test_a_server_has_its_threads_take_shorter_turns(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(gc, "set_threshold", lambda *_: None)
     server.serve(Runtime(), ServerSettings(port=0))
     assert told == [server.SWITCH_S]
+
+
+# --- the server ------------------------------------------------------------------------------------------------
+
+
+def test_a_large_body_is_read_off_the_loop_and_a_small_one_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[str] = []
+    parse = openai_chat.parse
+
+    def watched(body: bytes) -> Any:
+        try:
+            asyncio.get_running_loop()
+            threads.append("the loop's")
+        except RuntimeError:
+            threads.append("another")
+        return parse(body)
+
+    monkeypatch.setattr(openai_chat, "parse", watched)
+    with serving({"m": Fake()}) as served:
+        for size in (1, LARGE):
+            body = {"model": "m", "messages": [{"role": "user", "content": "a" * size}]}
+            assert httpx2.post(f"{served.url}/v1/chat/completions", json=body).status_code == 200
+    assert threads == ["the loop's", "another"]
+
+
+def test_what_is_wrong_with_a_large_body_is_told_as_of_a_small_one() -> None:
+    with serving({"m": Fake()}) as served:
+        answer = httpx2.post(f"{served.url}/v1/chat/completions", json={"model": "m", "messages": "a" * LARGE})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "messages")

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trivet.errors import RequestError
+from trivet.wire import data_url
 from trivet.wire.data_url import is_data_url, read_base64, read_data_url
 
 
@@ -37,6 +38,21 @@ def test_wrong_base64_is_refused_with_the_fields_path(text: str) -> None:
     with pytest.raises(RequestError, match=r"messages\[0\]") as caught:
         read_base64(text, "messages[0]")
     assert caught.value.field == "messages[0]"
+
+
+@pytest.mark.parametrize("ending", ["YWJj", "YQ==", "YWI="])
+def test_long_base64_is_read_in_pieces_to_the_same_bytes(ending: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data_url, "PIECE", 8)
+    for words in range(6):
+        text = "dHJp" * words + ending
+        assert read_base64(text, "data") == base64.b64decode(text)
+
+
+@pytest.mark.parametrize("text", ["YWJjYWI=YWJj", "YWI=YWJjYWJj", "YWJjYWJjYWJ?", "YWJjYWJjYW", "YWJjYWJjY==="])
+def test_long_base64_that_is_wrong_in_any_piece_is_refused(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data_url, "PIECE", 8)
+    with pytest.raises(RequestError, match="not valid base64"):
+        read_base64(text, "data")
 
 
 def test_a_data_url_without_a_comma_is_refused() -> None:

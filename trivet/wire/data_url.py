@@ -7,6 +7,8 @@ from urllib.parse import unquote_to_bytes
 
 from trivet.errors import RequestError
 
+PIECE = 1 << 20  # characters, of which 4 are 3 bytes: 2 ms
+
 
 def is_data_url(url: str) -> bool:
     return url[:5].lower() == "data:"
@@ -15,9 +17,17 @@ def is_data_url(url: str) -> bool:
 def read_base64(text: str, path: str) -> bytes:
     """The bytes of standard base64, line breaks allowed; `path` is the field's, for the error."""
     try:
-        return binascii.a2b_base64("".join(text.split()), strict_mode=True)
+        return _decoded("".join(text.split()))
     except ValueError as e:  # binascii.Error is one, and so is what it says of characters beyond ASCII
         raise RequestError(f"{path}: not valid base64 ({e})", field=path) from None
+
+
+def _decoded(text: str) -> bytes:
+    """In pieces, between which other threads have a turn. A `=` before the end is wrong, which only the whole shows."""
+    pieces = range(0, len(text), PIECE)
+    if len(pieces) < 2 or text.find("=", 0, -2) >= 0:
+        return binascii.a2b_base64(text, strict_mode=True)
+    return b"".join(binascii.a2b_base64(text[at : at + PIECE], strict_mode=True) for at in pieces)
 
 
 def write_base64(data: bytes) -> str:
