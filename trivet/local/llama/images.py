@@ -1,8 +1,8 @@
 """The images of a conversation as the engine reads them.
 
-All are decoded here and told as plain PNG: the engine's own reader knows no WebP and AVIF, takes files that are cut
-short, turns no photo upright, and shows what is under transparent pixels. A PNG that is packed fast is the quickest way
-in: 6 megapixels take 0.7 s, as bare pixels 1.3 s.
+All are decoded here first: the engine's own reader takes files that are cut short, knows no WebP and AVIF, turns no
+photo upright, and shows what is under transparent pixels. A JPEG or PNG that it reads rightly goes in as it is, which
+saves 2 s for a photo of 12 megapixels; anything else as a PNG that is packed fast.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from trivet.types import Image, Message, ToolResult
 
 __all__ = ["Shown", "shown"]
 
+ORIENTATION = 0x0112  # EXIF's tag; 1 is upright
 MOST_TOGETHER = 4 * MOST_PIXELS  # of one request: the engine has all of them decoded at once, 1.2 GB
 
 
@@ -68,9 +69,22 @@ def _read(found: Sequence[tuple[str, Image]], name: str) -> Shown:
                 f"The images have more than {MOST_TOGETHER:,} pixels together: send fewer, or scale them down",
                 field=where,
             )
-        urls[id(image)] = "data:image/png;base64," + base64.b64encode(_png(seen)).decode()
+        data = image.data if image.data is not None and _plain(image.data) else _png(seen)
+        urls[id(image)] = f"data:image/png;base64,{base64.b64encode(data).decode()}"  # it tells a JPEG by its bytes
         notes += [f"{where}: {note}" for note in seen.notes]
     return Shown(urls, tuple(notes))
+
+
+def _plain(data: bytes) -> bool:
+    """Whether the engine's reader (stb_image) sees in it what `picture` does."""
+    reader = needed("PIL.Image", "images")
+    try:
+        opened = reader.open(io.BytesIO(data), formats=("JPEG", "PNG"))
+    except reader.UnidentifiedImageError:
+        return False
+    with opened:
+        upright = opened.getexif().get(ORIENTATION, 1) == 1
+        return upright and opened.mode in ("RGB", "L") and not opened.has_transparency_data
 
 
 def _png(seen: Picture) -> bytes:

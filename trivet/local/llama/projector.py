@@ -31,7 +31,7 @@ class Projector(NamedTuple):
     why: str = ""
 
     def refused(self, said: object, model: str) -> TrivetError | None:
-        """What the engine means by two short words of its own about an image."""
+        """What the engine means by a few short words of its own about an image."""
         if said == "Invalid token":
             return ConfigError(
                 f"{model}: {self.file} puts tokens around an image that the model does not have, so they do not belong "
@@ -39,6 +39,8 @@ class Projector(NamedTuple):
             )
         if said == "Failed to tokenize prompt":
             return RequestError(f"{model}: {self.file} takes no image of such a shape: make it less long and narrow")
+        if said == "Failed to load image or audio file":
+            return RequestError(f"{model}: llama.cpp cannot read one of the images: send it as PNG")
         return None
 
 
