@@ -4,11 +4,14 @@ the format is not one line, its published specification is named."""
 from __future__ import annotations
 
 import base64
+import io
 import os
 import wave
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image as Pillow
 
 import trivet
 from trivet import Fake
@@ -156,6 +159,8 @@ def test_what_is_no_source_is_a_type_error() -> None:
         attach(3)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="a path, a URL or bytes, and this is of type int"):
         trivet.chat("?", attach=3, model=Fake())  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="a path, a URL or bytes, and this is of type int"):
+        trivet.image(3)
 
 
 # --- in a chat ---------------------------------------------------------------------------------------------
@@ -167,6 +172,16 @@ def test_what_is_attached_stands_before_the_question(attached: bytes) -> None:
     trivet.chat("What is this?", model=fake, attach=attached)
     image = trivet.Image(data=PNG, media_type="image/png")
     assert fake.requests[0].messages == (trivet.user(image, "What is this?"),)  # type: ignore[attr-defined]
+
+
+def test_an_array_and_a_pil_image_are_attached_as_pictures() -> None:
+    array = np.zeros((2, 3, 3), np.uint8)
+    for attached in (array, Pillow.fromarray(array), [array], [Pillow.fromarray(array)], trivet.image(array)):
+        fake = Fake()
+        trivet.chat("What is this?", attach=attached, model=fake)
+        picture = fake.requests[0].messages[-1].content[0]  # type: ignore[attr-defined]
+        assert picture.media_type == "image/png"
+        assert Pillow.open(io.BytesIO(picture.data)).size == (3, 2)
 
 
 def test_several_are_attached_in_order_to_the_last_message(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("registry", "config"),
     ("counting",),
     ("runtime", "situations"),
-    ("sync", "calls", "attach", "times", "inputs", "arguments", "api", "api_media"),
+    ("sync", "calls", "pixels", "attach", "times", "inputs", "arguments", "api", "api_media"),
     ("server", "cli"),
 )
 SUBJECTS = LAYERS[3]  # these do not import each other

@@ -9,7 +9,7 @@ import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, TypedDict, TypeVar, cast
 
-from trivet import attach, functions
+from trivet import attach, functions, pixels
 from trivet.config import nearest
 from trivet.errors import RequestError
 from trivet.types import (
@@ -50,7 +50,7 @@ __all__ = [
 F = TypeVar("F", bound=Callable[..., Any])
 Prompting = str | Text | Image | Audio | Document | Message | Sequence[Message]
 Tools = Iterable[Tool | functions.Function]
-_One = str | os.PathLike[str] | bytes | Image | Audio | Document
+_One = pixels.Pixels | str | os.PathLike[str] | bytes | Image | Audio | Document
 Attach = _One | Iterable[_One]
 
 _LABELS = ("user", "cache_key", "service_tier", "extra")
@@ -190,7 +190,7 @@ def _messages(given: object) -> tuple[Message, ...]:
 
 
 def _parts(attached: Attach) -> tuple[Part, ...]:
-    one = isinstance(attached, str | os.PathLike | bytes | Image | Audio | Document)
+    one = isinstance(attached, str | os.PathLike | bytes | Image | Audio | Document) or pixels.are(attached)
     items = (attached,) if one or not isinstance(attached, Iterable) else tuple(cast(Iterable[Any], attached))
     return tuple(item if isinstance(item, Image | Audio | Document) else attach.attach(item) for item in items)
 

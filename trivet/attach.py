@@ -1,4 +1,4 @@
-"""Images, audio and documents from a path, a URL or bytes.
+"""Images, audio and documents from a path, a URL or bytes; images from arrays and Pillow's images, too.
 
 What a file holds is told by its first bytes, and only then by its name. A URL is passed on as it is, for the provider
 to fetch: nothing is downloaded here. A `data:` URL and a `file:` URL are what they contain.
@@ -11,6 +11,7 @@ import re
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
+from trivet import pixels
 from trivet.errors import RequestError
 from trivet.types import Audio, Document, Image
 from trivet.wire.data_url import is_data_url, read_data_url
@@ -52,9 +53,12 @@ _TAKES: dict[type[Any], tuple[str, ...]] = {
 _KINDS = "png, jpeg, gif, webp, avif, bmp, tiff, wav, mp3, flac, ogg, pdf and UTF-8 text"
 
 
-def image(source: Attachable, *, media_type: str | None = None, detail: Any = None) -> Image:
+def image(source: Attachable | pixels.Pixels, *, media_type: str | None = None, detail: Any = None) -> Image:
     """A picture for `trivet.user(...)`: png, jpeg, gif, webp, bmp, tiff, or whatever `media_type` names. `detail` is
-    OpenAI's hint: auto, low or high. Raises RequestError where there is no such file, or no picture in it."""
+    OpenAI's hint: auto, low or high. A numpy array or a PIL image is sent as png, see `trivet.pixels`. Raises
+    RequestError where there is no such file, or no picture in it."""
+    if pixels.are(source):
+        source, media_type = pixels.png(source), "image/png"
     return _part(Image, source, media_type, detail=detail)
 
 
@@ -76,8 +80,10 @@ def text(source: str | os.PathLike[str]) -> str:
     return data.decode("utf-8-sig")
 
 
-def attach(source: Attachable) -> Attachment:
+def attach(source: Attachable | pixels.Pixels) -> Attachment:
     """Whichever of the three it is. A URL must tell it by its end."""
+    if pixels.are(source):
+        return image(source)
     url = _url(source)
     data, found = _read(source) if url is None else (None, _by_name(urlsplit(url).path))
     if found is None:
@@ -114,6 +120,8 @@ def _unknown(what: str) -> RequestError:
 
 def _told(source: Attachable) -> str:
     """What to call it in an error."""
+    if not isinstance(source, str | os.PathLike | bytes):
+        raise TypeError(f"what is attached is a path, a URL or bytes, and this is of type {type(source).__name__}")
     return "what is attached (bytes)" if isinstance(source, bytes) else repr(_short(os.fspath(source)))
 
 
@@ -139,10 +147,9 @@ def _name(source: Attachable) -> str | None:
 
 def _read(source: Attachable) -> tuple[bytes, str | None]:
     """The bytes, and their media type where it is known."""
+    what = _told(source)
     if isinstance(source, bytes):
-        return _full(source, _told(source)), media_type_of(source)
-    if not isinstance(source, str | os.PathLike):
-        raise TypeError(f"what is attached is a path, a URL or bytes, and this is of type {type(source).__name__}")
+        return _full(source, what), media_type_of(source)
     path = os.fspath(source)
     if is_data_url(path):
         data, told = read_data_url(path, "attach")
@@ -154,13 +161,13 @@ def _read(source: Attachable) -> tuple[bytes, str | None]:
             data = file.read()
     except FileNotFoundError:
         where = os.path.dirname(path) or os.getcwd()
-        raise RequestError(f"There is no file {_told(source)} in {where}: check the path", field="attach") from None
+        raise RequestError(f"There is no file {what} in {where}: check the path", field="attach") from None
     except IsADirectoryError:
-        raise RequestError(f"{_told(source)} is a folder: attach the files in it one by one", field="attach") from None
+        raise RequestError(f"{what} is a folder: attach the files in it one by one", field="attach") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise RequestError(f"{_told(source)} cannot be read: {reason}", field="attach") from None
-    return _full(data, _told(source)), media_type_of(data, path)
+        raise RequestError(f"{what} cannot be read: {reason}", field="attach") from None
+    return _full(data, what), media_type_of(data, path)
 
 
 def _full(data: bytes, what: str) -> bytes:
