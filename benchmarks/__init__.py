@@ -10,6 +10,8 @@ cancel.py    until the slot of a cancelled request is free
 gateway.py   between a client and a provider: trivet against a bare pass-through
 passthrough.py  that pass-through, over each client library
 drip.py      a provider that streams
+texts.py     vectors, against sentence-transformers
+transcription.py  speech to text, against faster-whisper
 start_up.py  `import trivet` and `trivet --help`
 memory.py    the server's memory beyond the engine's
 bare.py      a process with the engine alone, for memory.py

@@ -22,6 +22,7 @@ from benchmarks.routing import routing
 from benchmarks.sides import Async, Bare, Side, Sync
 from benchmarks.start_up import start_up
 from benchmarks.texts import texts
+from benchmarks.transcription import transcription
 from benchmarks.wrappers import wrappers
 from trivet.local.llama import Llama
 from trivet.local.provider import Local
@@ -36,6 +37,7 @@ SUBJECTS = (
     "wrappers",
     "counted",
     "texts",
+    "transcription",
     "decode",
     "prefill",
     "at-once",
@@ -49,6 +51,7 @@ WITHOUT_MODEL: dict[str, Callable[[], list[Row]]] = {
     "wrappers": wrappers,
     "counted": counted,
     "texts": texts,
+    "transcription": transcription,
 }
 
 

@@ -1,6 +1,6 @@
 """Vectors of texts: all-MiniLM-L6-v2 in this process, against sentence-transformers (torch, CPU) on the same texts and
-weights, in a Python of its own that has it: `TRIVET_PEERS_PYTHON`, else the one of `make bench-peers`. Without one only
-a short text is measured."""
+weights, in a Python of its own that has it: `TRIVET_PEERS_PYTHON`, else the one with torch that `make digits-clip` sets
+up, else that of `make bench-peers`. Without one only a short text is measured."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from trivet.model import Model
 from trivet.types import Embed
 
 MODEL = "minilm"
+TORCH = PEERS.parent.parent / ".venv-torch" / "bin" / "python"
 SHORT = "How do I bake bread at home?"
 SHORTS = 20  # short texts of one round, one after the other
 BATCH = 64
@@ -106,7 +107,7 @@ def _row(target: float | None, what: str, found: dict[str, list[float]], count: 
 
 def _python() -> str | None:
     """One that has sentence-transformers."""
-    for python in (os.environ.get("TRIVET_PEERS_PYTHON"), str(PEERS / "python")):
+    for python in (os.environ.get("TRIVET_PEERS_PYTHON"), str(TORCH), str(PEERS / "python")):
         if python and Path(python).exists():
             found = subprocess.run([python, "-c", "import sentence_transformers"], capture_output=True, check=False)
             if found.returncode == 0:
