@@ -27,6 +27,7 @@ from trivet.cli.forecast_input import Series, read
 from trivet.cli.forecast_times import Times
 from trivet.errors import RequestError
 from trivet.local import pull, weights
+from trivet.times import Step
 from trivet.types import ForecastResponse
 
 REFERENCES = Path(__file__).parent / "references" / "series"
@@ -158,6 +159,8 @@ SUMMER_TIME = [
         (WEEKDAYS[:10], ["2024-01-15", "2024-01-16"]),
         ([f"{DAY.year}-{month:02}" for month in range(1, 13)], ["2025-01", "2025-02"]),
         (MONTH_ENDS[:10], ["2023-11-30", "2023-12-31"]),
+        (["2024-06-28", "2024-07-31", "2024-08-30", "2024-09-30"], ["2024-10-31", "2024-11-29"]),  # working days
+        (["2024-05-01", "2024-06-03", "2024-07-01", "2024-08-01"], ["2024-09-02", "2024-10-01"]),
         ([f"{year}-Q{quarter}" for year in (2020, 2021) for quarter in (1, 2, 3, 4)], ["2022-Q1", "2022-Q2"]),
         ([date(year, 2, 1) for year in range(2010, 2020)], ["2020-02-01", "2021-02-01"]),
         (
@@ -390,4 +393,4 @@ def test_marks_of_time_stand_where_years_months_and_days_begin(stamps: list[date
 
 def test_times_without_a_step_are_not_asked_for() -> None:
     assert given_file("date,y\n2024-01-01,1\n").times is None
-    assert Times([1.0, 2.0], 1.0).ahead(1) == [3.0]
+    assert Times([1.0, 2.0], Step(1.0)).ahead(1) == [3.0]

@@ -1,17 +1,17 @@
-"""Whether the times of a series are at equal distances: of days and shorter, weeks, months, quarters and years."""
+"""How far the times of a series are apart, and whether equally: days and shorter, weeks, months, quarters, years."""
 
 from __future__ import annotations
 
 import calendar
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from trivet.errors import RequestError
 
-__all__ = ["Times", "refuse_irregular", "times"]
+__all__ = ["Step", "Times", "refuse_irregular", "stepping", "times"]
 
 Times = list[Any]  # dates, datetimes or timedeltas, each of one kind or None
 
@@ -41,13 +41,95 @@ def _told_otherwise(column: Any) -> Times | None:
     return values if kinds in ({date}, {datetime}) and len(zones) < 2 else None
 
 
+class Step(NamedTuple):
+    """How far times are apart: `every`, a duration or a number; or `months`, whole ones, each on the `day` of a year
+    and month. `working` leaves weekends out."""
+
+    every: Any = None
+    months: int = 0
+    day: Callable[[int, int], int] = lambda year, month: 1
+    working: bool = False
+
+    @property
+    def unit(self) -> Any:
+        """What `stepping` tells of a time that is a step after the one before."""
+        return self.months or self.every
+
+    def after(self, stamp: Any) -> Any:
+        """The time that is a step later."""
+        if self.months:
+            year, month = divmod(stamp.year * 12 + stamp.month - 1 + self.months, 12)
+            return stamp.replace(year=year, month=month + 1, day=self.day(year, month + 1))
+        return stamp + (timedelta(days=3) if self.working and stamp.weekday() == 4 else self.every)
+
+
+def stepping(stamps: Sequence[Any]) -> tuple[Step, list[Any]]:
+    """The step that most of them are apart, and what each is apart from the one before: in months where the step is,
+    else a duration, or a number, from which weekends are taken off where the step leaves them out. At least two dates,
+    datetimes, timedeltas or numbers, all of one kind."""
+    wall = _wall(stamps)
+    dates = isinstance(wall[0], date)
+    if dates and (day := _day_of_month(wall)) is not None:
+        months = [stamp.year * 12 + stamp.month for stamp in wall]
+        apart: list[Any] = [after - before for before, after in pairwise(months)]
+        if (usual := _most(apart)) > 0:
+            return Step(months=usual, day=day), apart
+    apart = [after - before for before, after in pairwise(_instants(stamps))]
+    by_clock = [after - before for before, after in pairwise(wall)]
+    if len(set(by_clock)) == 1:  # a day in which the clock is put forward or back is a day
+        apart = by_clock
+    weekend, one = timedelta(days=2), timedelta(days=1)
+    if dates and all(stamp.weekday() < 5 for stamp in wall) and _most(apart) == one and weekend + one in apart:
+        return Step(one, working=True), [
+            each - weekend if before.weekday() == 4 else each for before, each in zip(wall, apart, strict=False)
+        ]
+    return Step(_most(apart)), apart
+
+
+def _most(steps: Sequence[Any]) -> Any:
+    """What is there most often."""
+    return Counter(round(step, 9) if isinstance(step, float) else step for step in steps).most_common(1)[0][0]
+
+
+def _instants(stamps: Sequence[Any]) -> list[Any]:
+    """Python takes two times of one zone as the clock on the wall has them, which is put forward and back."""
+    return [s.astimezone(UTC) if isinstance(s, datetime) and s.tzinfo is not None else s for s in stamps]
+
+
+def _wall(stamps: Sequence[Any]) -> list[Any]:
+    """The same by the clock on the wall."""
+    return [stamp.replace(tzinfo=None) if isinstance(stamp, datetime) else stamp for stamp in stamps]
+
+
+def _day_of_month(stamps: Sequence[Any]) -> Callable[[int, int], int] | None:
+    """On which day of a year's month all of them stand, at the same time of day: the same day, which in a month that is
+    too short is its last; or the first or last working day."""
+    if len({str(stamp)[10:] for stamp in stamps}) > 1:  # the time of day, where there is one
+        return None
+    most: int = max(stamp.day for stamp in stamps)
+
+    def same(year: int, month: int) -> int:
+        return min(most, calendar.monthrange(year, month)[1])
+
+    days = (same, _first_working_day, _last_working_day)
+    return next((day for day in days if all(s.day == day(s.year, s.month) for s in stamps)), None)
+
+
+def _first_working_day(year: int, month: int) -> int:
+    return {5: 3, 6: 2}.get(calendar.weekday(year, month, 1), 1)
+
+
+def _last_working_day(year: int, month: int) -> int:
+    last = calendar.monthrange(year, month)[1]
+    return last - max(0, calendar.weekday(year, month, last) - 4)
+
+
 def refuse_irregular(stamps: Times, library: str) -> None:
     """Raises RequestError, which names the first two times that break the rule."""
     for i, stamp in enumerate(stamps):
         if stamp is None or stamp != stamp:  # NaT
             raise RequestError(f"The time at [{i}] is missing: each value has one.", field="series")
-    # Python takes two times of one zone as the clock on the wall has them, which is put forward and back.
-    instants = [s.astimezone(UTC) if isinstance(s, datetime) and s.tzinfo is not None else s for s in stamps]
+    instants = _instants(stamps)
     for i, (before, after) in enumerate(pairwise(instants)):
         if after == before:
             told = f"The time {stamps[i]} is there twice, at [{i}] and [{i + 1}]: keep one of them"
@@ -56,19 +138,18 @@ def refuse_irregular(stamps: Times, library: str) -> None:
             how = "series.sort_index()" if library == "pandas" else "frame.sort(COLUMN)"
             told = f"The times are not in order: {stamps[i]} stands before {stamps[i + 1]}. Sort them: {how}"
             raise RequestError(told, field="series")
-    if _regular(instants):
+    if len(stamps) < 2:
         return
-    # By the clock on the wall: a day in which it is put forward or back is a day.
-    wall = [stamp.replace(tzinfo=None) if isinstance(stamp, datetime) else stamp for stamp in stamps]
-    if not _regular(wall):
+    step, apart = stepping(stamps)
+    if any(each != step.unit for each in apart):
         steps = [after - before for before, after in pairwise(instants)]
         usual = Counter(steps).most_common(1)[0][0]
         at = max(range(len(steps)), key=lambda i: abs(steps[i] - usual))
         raise RequestError(
             f"The times are not at equal distances: from {stamps[at]} to {stamps[at + 1]} it is {_told(steps[at])}, "
             f"and as a rule {_told(usual)}. Where values are missing, give them one distance, such as "
-            f'{_cure(wall, usual, library)}, and fill the gaps: fill="linear". Where times do not matter, leave them '
-            "out: series.to_numpy()",
+            f'{_cure(_wall(stamps), usual, library)}, and fill the gaps: fill="linear". Where times do not matter, '
+            "leave them out: series.to_numpy()",
             field="series",
         )
 
@@ -96,38 +177,3 @@ def _cure(stamps: Sequence[Any], step: timedelta, library: str) -> str:
     if library == "polars":
         return f'frame.upsample("time", every="{count}{polars}")'
     return f'series.resample("{count if count > 1 else ""}{theirs}").mean()'
-
-
-def _regular(stamps: Sequence[Any]) -> bool:
-    steps = [after - before for before, after in pairwise(stamps)]
-    if all(step == steps[0] for step in steps):
-        return True
-    return isinstance(stamps[0], date) and (_by_months(stamps) or _by_working_days(stamps, steps))
-
-
-def _by_months(stamps: Sequence[Any]) -> bool:
-    """Months, quarters, years: the same number of months between all, at the same time of the same day, or of each
-    month's last day, or its first or last working day."""
-    months = [stamp.year * 12 + stamp.month for stamp in stamps]
-    step = months[1] - months[0]
-    if step < 1 or any(after - before != step for before, after in pairwise(months)):
-        return False
-    if len({str(stamp)[10:] for stamp in stamps}) > 1:  # the time of day, where there is one
-        return False
-    days, left = [stamp.day for stamp in stamps], [_days_left(stamp) for stamp in stamps]
-    same = all(day == max(days) or ahead == 0 for day, ahead in zip(days, left, strict=True))
-    working = all(stamp.weekday() < 5 for stamp in stamps)
-    return same or (working and (max(days) <= 3 or max(left) <= 2))  # at most a weekend away from the month's end
-
-
-def _days_left(stamp: Any) -> int:
-    """Of the month."""
-    return calendar.monthrange(stamp.year, stamp.month)[1] - int(stamp.day)
-
-
-def _by_working_days(stamps: Sequence[Any], steps: Sequence[timedelta]) -> bool:
-    """Monday to Friday: a day apart, and three over a weekend."""
-    return all(
-        step == timedelta(days=3 if before.weekday() == 4 else 1) and before.weekday() < 5
-        for before, step in zip(stamps, steps, strict=False)
-    )

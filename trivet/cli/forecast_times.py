@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import calendar
 import re
-from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime, timedelta
-from itertools import pairwise
-from typing import Any, NamedTuple
+from datetime import datetime
+from typing import NamedTuple
 
 from trivet.errors import RequestError
+from trivet.times import Step, stepping
 
 __all__ = ["Stamp", "Times", "parsed", "regular"]
 
@@ -24,35 +22,19 @@ _QUARTER = re.compile(r"(\d{4})[- ]?Q([1-4])", re.I)
 
 
 class Times(NamedTuple):
-    """Times at equal steps. `step` is a duration, a number, or a number of months; `working` leaves weekends out."""
+    """Times at equal steps, and how they were written: a format of strptime, "quarter", or "" for ISO 8601 and
+    numbers."""
 
     stamps: Sequence[Stamp]
-    step: timedelta | float | None
-    months: int = 0
-    working: bool = False
-    shape: str = ""  # how they were written: a format of strptime, "quarter", or "" for ISO 8601 and numbers
+    step: Step
+    shape: str = ""
 
     def ahead(self, steps: int) -> list[Stamp]:
         """The next times after the last."""
-        step: Any = self.step
-        found: list[Any] = [self.stamps[-1]]
-        for n in range(1, steps + 1):
-            if self.months:
-                found.append(self._months_on(n))
-            elif self.working and found[-1].weekday() == 4:
-                found.append(found[-1] + timedelta(days=3))
-            else:
-                found.append(found[-1] + step)
+        found = [self.stamps[-1]]
+        for _ in range(steps):
+            found.append(self.step.after(found[-1]))
         return found[1:]
-
-    def _months_on(self, n: int) -> datetime:
-        """`n` steps after the last, on the day that the others are: a month that is too short has its last."""
-        days = [stamp.day for stamp in self.stamps if isinstance(stamp, datetime)]
-        last = self.stamps[-1]
-        assert isinstance(last, datetime)
-        month = last.year * 12 + last.month - 1 + n * self.months
-        year, month = month // 12, month % 12 + 1
-        return last.replace(year=year, month=month, day=min(max(days), calendar.monthrange(year, month)[1]))
 
     def text(self, stamp: Stamp) -> str:
         """As ISO 8601, no longer than it has to be."""
@@ -114,46 +96,13 @@ def regular(ways: Sequence[tuple[list[Stamp], str]], lines: Sequence[int], name:
 def _regular(stamps: list[Stamp], shape: str, lines: Sequence[int], name: str) -> Times:
     if len({(type(stamp), getattr(stamp, "tzinfo", None) is None) for stamp in stamps}) > 1:
         raise RequestError(f"Column {name!r} has times of several kinds: give all of them, or none, a time zone.")
-    wall = [stamp.replace(tzinfo=None) for stamp in stamps if isinstance(stamp, datetime)]
-    times, steps = _stepping(stamps, wall, shape)
-    expected: Any = times.months or times.step
-    for place, step in enumerate(steps):
-        same = abs(step - expected) <= 1e-6 * abs(expected) if isinstance(step, float) else step == expected
-        if not same or step <= type(step)(0):
+    step, apart = stepping(stamps)
+    times, expected = Times(stamps, step, shape), step.unit
+    for place, each in enumerate(apart):
+        same = abs(each - expected) <= 1e-6 * abs(expected) if isinstance(each, float) else each == expected
+        if not same or each <= type(each)(0):
             raise _irregular(times, place, lines, name)
     return times
-
-
-def _stepping(stamps: list[Stamp], wall: list[datetime], shape: str) -> tuple[Times, list[Any]]:
-    """The times with the step that most of them are apart, and what each is apart from the one before; `wall` are the
-    same without time zones. After a Friday, working days have their weekend taken off."""
-    if (months := _months(wall)) and (usual := _most(months)) > 0:
-        return Times(stamps, None, months=usual, shape=shape), months
-    steps: list[Any] = [after - before for before, after in pairwise(stamps)]  # type: ignore[operator]
-    by_clock: list[Any] = [after - before for before, after in pairwise(wall)]
-    if by_clock and len(set(by_clock)) == 1:  # a day in which the clock is put forward is a day
-        steps = by_clock
-    weekend, day = timedelta(days=2), timedelta(days=1)
-    if wall and not {stamp.weekday() for stamp in wall} & {5, 6} and _most(steps) == day and weekend + day in steps:
-        steps = [step - weekend if at.weekday() == 4 else step for at, step in zip(wall, steps, strict=False)]
-        return Times(stamps, day, working=True, shape=shape), steps
-    return Times(stamps, _most(steps), shape=shape), steps
-
-
-def _most(steps: Sequence[Any]) -> Any:
-    """The step that is there most often."""
-    return Counter(round(step, 9) if isinstance(step, float) else step for step in steps).most_common(1)[0][0]
-
-
-def _months(stamps: Sequence[datetime]) -> list[int]:
-    """The months between them, where each stands at the same day and hour, or at its month's end; else nothing."""
-    if not stamps or len({stamp.time() for stamp in stamps}) != 1:
-        return []
-    most = max(stamp.day for stamp in stamps)
-    if any(stamp.day != min(most, calendar.monthrange(stamp.year, stamp.month)[1]) for stamp in stamps):
-        return []
-    counted = [stamp.year * 12 + stamp.month for stamp in stamps]
-    return [after - before for before, after in pairwise(counted)]
 
 
 def _irregular(times: Times, place: int, lines: Sequence[int], name: str) -> RequestError:
@@ -164,21 +113,21 @@ def _irregular(times: Times, place: int, lines: Sequence[int], name: str) -> Req
     if after < before:  # type: ignore[operator]
         return RequestError(f"{where} is before {times.text(before)}, on line {lines[place]}: sort the rows by time.")
     return RequestError(
-        f"{where} comes after {times.text(before)}, and steps are {_said(times)}: the times must be at equal steps. "
-        "A row that is missing can be put in with an empty value; --fill linear fills it."
+        f"{where} comes after {times.text(before)}, and steps are {_said(times.step)}: the times must be at equal "
+        "steps. A row that is missing can be put in with an empty value; --fill linear fills it."
     )
 
 
-def _said(times: Times) -> str:
+def _said(step: Step) -> str:
     """The step in words."""
-    if times.working:
+    if step.working:
         return "working days"
-    if times.months:
-        return "years" if times.months == 12 else "months" if times.months == 1 else f"{times.months} months"
-    if isinstance(times.step, float):
-        return f"{times.step:g}"
-    seconds = (times.step or timedelta(0)).total_seconds()
+    if step.months:
+        return {1: "months", 12: "years"}.get(step.months, f"{step.months} months")
+    if isinstance(step.every, float):
+        return f"{step.every:g}"
+    seconds = step.every.total_seconds()
     for size, word in ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")):
         if seconds >= size and seconds % size == 0:
             return f"{seconds / size:g} {word}{'s' if seconds != size else ''}"
-    return str(times.step)
+    return str(step.every)
