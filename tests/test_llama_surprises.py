@@ -17,7 +17,7 @@ import pytest
 
 from tests.engines import all_free, chat, complete, lora, opening, smollm2, write_gguf
 from trivet import catalog
-from trivet.errors import ConfigError, ContextLengthError, ProviderError, RequestError, WeightsError
+from trivet.errors import ConfigError, ContextLengthError, ProviderError, RequestError, UnsupportedError, WeightsError
 from trivet.local import weights
 from trivet.local.llama import Llama
 from trivet.local.llama import body as bodies
@@ -203,6 +203,8 @@ async def test_7_a_draft_changes_no_greedy_text() -> None:
         async with aclosing(drafted.engine.stream("complete", body)) as chunks:
             last = [chunk async for chunk in chunks][-1]
         assert last["timings"]["draft_n_accepted"] > 0
+        with pytest.raises(UnsupportedError, match="no probability of a token that was drafted"):
+            await complete(drafted, text, sampling=Sampling(logprobs=0))
 
 
 async def test_7_a_draft_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import re
 import zlib
@@ -201,6 +202,18 @@ async def test_the_same_pixels_in_another_shape_are_another_picture(sighted: Lla
     assert same(answers[0], answers[2])
 
 
+async def test_pictures_that_are_asked_about_at_once_are_told_apart(mmproj: Path) -> None:
+    one, other = seen(*WORDS), seen(*WORDS[::-1])
+    async with opening(projector=str(mmproj), slots=2) as model:
+        alone = [await ask(model, "Name them:", image) for image in (one, other)]
+        together = await asyncio.gather(*(ask(model, "Name them:", image) for image in (other, one, one, other)))
+        twice = await ask(model, "Name them:", one, sampling=replace(COLD, logprobs=None, n=2))
+    assert not same(*alone)
+    assert all(same(alone[i], answer) for i, answer in zip((1, 0, 0, 1), together, strict=True))
+    assert {choice.message.text for choice in twice.choices} == {alone[0].text}
+    assert twice.usage.input_tokens == alone[0].usage.input_tokens
+
+
 async def test_the_next_turn_finds_the_picture_in_the_cache(sighted: Llama) -> None:
     before = await ask(sighted, "This picture", seen(*WORDS))
     after = Chat(messages=(user("This picture", seen(*WORDS)), before.message, user("And now?")), sampling=COLD)
@@ -308,7 +321,7 @@ def test_the_one_beside_the_model_is_used(folder: Path) -> None:
 async def test_without_one_an_image_is_refused_with_what_to_do(folder: Path) -> None:
     model = Llama(folder / "model.gguf")
     assert model.about.inputs == ("text",)
-    with pytest.raises(UnsupportedError, match=r"kind image: it has no projector: put the mmproj file .* \[local\]"):
+    with pytest.raises(UnsupportedError, match=r"kind image: it has no projector: if it came with one .* \[local\]"):
         await ask(model, seen(*WORDS))
 
 
@@ -326,9 +339,9 @@ TOO_WIDE = "mmproj.gguf makes embeddings of 4096 numbers, and the model takes 57
 
 async def test_one_that_does_not_fit_is_named_where_an_image_is_refused(folder: Path) -> None:
     wrong = projector(folder / "mmproj.gguf", width=4096)
-    with pytest.raises(UnsupportedError, match=f"kind image: {TOO_WIDE}: put the mmproj file"):
+    with pytest.raises(UnsupportedError, match=f"kind image: {TOO_WIDE}: if it came with one"):
         await ask(Llama(folder / "model.gguf"), seen(*WORDS))
-    with pytest.raises(UnsupportedError, match=rf"\[local\] projector: {TOO_WIDE}; it has no projector: put the"):
+    with pytest.raises(UnsupportedError, match=rf"\[local\] projector: {TOO_WIDE}; it has no projector: if it"):
         await ask(Llama(smollm2(), LocalSettings(projector=str(wrong))), seen(*WORDS))
 
 
@@ -355,7 +368,7 @@ async def test_a_damaged_one_beside_the_model_leaves_its_texts_alone(folder: Pat
 def test_what_is_named_must_be_a_projector_and_there(folder: Path) -> None:
     with pytest.raises(ConfigError, match="is no projector"):
         Llama(smollm2(), LocalSettings(projector=str(folder / "model.gguf")))
-    with pytest.raises(WeightsError, match="does not exist"):
+    with pytest.raises(WeightsError, match=r"does not exist\. Name the mmproj"):
         Llama(smollm2(), LocalSettings(projector=str(folder / "gone.gguf")))
 
 

@@ -64,8 +64,10 @@ class Limits:
         caps: Mapping[str, bool],
         template: str | None,
         images: Mapping[int, str] | None = None,
+        *,
+        drafts: bool = False,
     ) -> None:
-        self.name, self.slots, self.caps, self.images = name, slots, caps, images or {}
+        self.name, self.slots, self.caps, self.images, self.drafts = name, slots, caps, images or {}, drafts
         self.keeps_thinking = "reasoning_content" in (template or "")
 
 
@@ -130,6 +132,12 @@ def sampling(s: Sampling, limits: Limits) -> Json:
         raise UnsupportedError(
             f"n is {s.n}, and {limits.name} answers {limits.slots} at once: ask for fewer, or raise [local] slots",
             field="n",
+        )
+    if s.logprobs is not None and limits.drafts:
+        raise UnsupportedError(
+            f"{limits.name} has a [local] draft, and llama.cpp tells no probability of a token that was drafted: leave "
+            "logprobs out, or the draft",
+            field="logprobs",
         )
     fields: Json = {
         "temperature": s.temperature,

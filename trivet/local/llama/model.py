@@ -211,7 +211,8 @@ class Llama(Model):
 
     async def _limits(self, images: Shown = Shown()) -> bodies.Limits:  # noqa: B008, it is immutable
         await self.engine.load()
-        return bodies.Limits(self.engine.name, self.engine.slots.total, self.engine.caps, self.template, images.urls)
+        slots, drafts = self.engine.slots.total, self.settings.draft is not None
+        return bodies.Limits(self.engine.name, slots, self.engine.caps, self.template, images.urls, drafts=drafts)
 
     def _loras(self) -> dict[str, Any]:
         """A scale for every adapter, in every request: one that says nothing gets answers from the cache of whichever

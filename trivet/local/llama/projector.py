@@ -21,6 +21,7 @@ ARCHITECTURE = "clip"  # of every projector, whatever it is made of
 # Their images look both ways, so that one has to be a single batch: llama.cpp cuts larger ones up in silence, and what
 # was cut sees only itself (mtmd_decode_use_non_causal in its tools/mtmd/mtmd.cpp). They have up to 280 tokens.
 BOTH_WAYS, WHOLE = "gemma", 512
+_NAME = "Name the mmproj file that came with a model"
 
 
 class Projector(NamedTuple):
@@ -50,11 +51,12 @@ def find(model: Path, header: gguf.Header, setting: str | None) -> Projector:
     if setting is None:
         return _beside(model, header)
     file = Path(os.path.abspath(os.path.expanduser(setting)))
-    named = gguf.read(file)
+    try:
+        named = gguf.read(file)
+    except WeightsError as error:
+        raise WeightsError(f"[local] projector: {error} {_NAME}") from None
     if problem := _blind(named):
-        raise ConfigError(
-            f"[local] projector: {file} {problem}. Name the mmproj file that came with the model, or none"
-        )
+        raise ConfigError(f"[local] projector: {file} {problem}. {_NAME}")
     if problem := _misfit(named, header):  # it may be meant for another model of this configuration
         found = _beside(model, header)
         return found if found.file else found._replace(why=f"[local] projector: {file.name} {problem}; {found.why}")
@@ -84,7 +86,7 @@ def _beside(model: Path, header: gguf.Header) -> Projector:
 def _why(model: Path, fitting: Sequence[str], problems: Sequence[str]) -> str:
     if fitting:
         return f"beside it are several projectors that fit ({', '.join(fitting)}): choose one by [local] projector"
-    mend = f"put the mmproj file that came with it into {model.parent}, or name that by [local] projector"
+    mend = f"if it came with one (an mmproj file), put that into {model.parent}, or name it by [local] projector"
     return f"{'; '.join(problems)}: {mend}" if problems else f"it has no projector: {mend}"
 
 
