@@ -25,7 +25,7 @@ from trivet.local.llama.engine import _Running
 from trivet.local.provider import Local
 from trivet.local.settings import LocalSettings
 from trivet.runtime import Runtime
-from trivet.types import Chat, Complete, CountTokens, Sampling, assistant, user
+from trivet.types import Chat, Complete, CountTokens, Fold, Sampling, assistant, user
 
 COLD = Sampling(temperature=0, max_tokens=12)
 WEATHER = "Weather in Paris?"
@@ -262,7 +262,7 @@ async def test_11_a_context_that_the_engine_rounds_up_is_told_as_it_is() -> None
 async def test_13_a_language_model_embeds_where_it_is_named_and_only_there() -> None:
     async with Runtime() as runtime:
         with pytest.raises(RequestError, match="no default"):
-            runtime.model(task="fold")
+            runtime.model(request=Fold(sequence="EVQLV"))
         assert "embed" in runtime.model("local/smollm2").about.tasks
     default = catalog.for_task("embed")
     assert default is not None
