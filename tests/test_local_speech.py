@@ -31,7 +31,7 @@ from trivet.local.settings import LocalSettings
 from trivet.local.speech import mp3, numbers
 from trivet.local.speech.english import sentences
 from trivet.local.speech.phonemes import IPA, Lexicon
-from trivet.local.speech.piper import Piper
+from trivet.local.speech.piper import MOST_SOUNDS, Piper
 from trivet.local.speech.sound import PIECE_S, Sound, resample
 from trivet.local.speech.whisper import Whisper
 from trivet.types import Audio, AudioDelta, Done, SegmentDelta, Speak, SpeakResponse, Transcribe, TranscribeResponse
@@ -555,6 +555,17 @@ def test_a_number_in_words_is_that_number(number: int) -> None:
         ("Dr. Smith's U.S. trip, e.g. by ChatGPT", "doctor Smith's U S trip for example by Chat GPT"),
         ("No. 7? No.", "number seven No"),
         ("café — Straße", "cafe Strasse"),
+        ("16GB at 5GHz, 221B", "sixteen GB at five GHz two hundred twenty one B"),
+        ("v1.29", "v one point two nine"),
+        (".5 and 0.05", "zero point five and zero point zero five"),
+        ("$5M, €1.1k and $3bn", "five million dollars one point one thousand euros and three billion dollars"),
+        ("10:00 a.m. or 3:05 pm", "ten ay M or three oh five pm"),
+        ("the '80s", "the eighties"),
+        ("10%-20%", "ten percent twenty percent"),
+        ("2020-2021", "twenty twenty to twenty twenty one"),
+        ("1/2 cup, 3/4 tsp. of it, 24/7", "one half cup three quarters teaspoon of it twenty four slash seven"),
+        ("Baker St., by St. Mary's", "Baker street by saint Mary's"),
+        ("see p. 5, fig. 2", "see page five figure two"),
     ],
 )
 def test_what_is_written_is_said_in_words(written: str, in_words: str) -> None:
@@ -574,6 +585,20 @@ def test_a_long_text_without_an_end_is_cut_into_sentences() -> None:
     found, _ = sentences("word " * 1_000)
     assert len(found) > 10
     assert sum(len(sentence.words) for sentence in found) == 1_000
+
+
+def test_what_cannot_be_said_is_told_as_it_is_written() -> None:
+    assert sentences("안녕 🎉 Привет") == ((), "안녕🎉Привет")
+
+
+@pytest.mark.parametrize("text", ["z" * 5_000, "incomprehensibilities " * 300, "ABCDE " * 500])
+def test_no_text_is_said_in_pieces_without_end(joe: Piper, text: str) -> None:
+    """What is said at once takes memory by the square of its length: 5,000 letters took 8 GB."""
+    found, _ = sentences(text)
+    pieces = [piece for sentence in found for piece in joe.weights().pieces(sentence)]
+    assert max(map(len, pieces)) <= MOST_SOUNDS
+    lexicon = joe.weights()._lexicon
+    assert "".join(pieces) == "".join(map(lexicon.ipa, found))
 
 
 @pytest.mark.parametrize(

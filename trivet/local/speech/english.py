@@ -14,7 +14,8 @@ SHORT = {
     "mr": "mister", "mrs": "missus", "ms": "miss", "dr": "doctor", "prof": "professor", "st": "saint", "vs": "versus",
     "etc": "et cetera", "jr": "junior", "sr": "senior", "approx": "approximately", "jan": "january",
     "feb": "february", "apr": "april", "aug": "august", "sept": "september", "sep": "september", "oct": "october",
-    "nov": "november", "dec": "december",
+    "nov": "november", "dec": "december", "fig": "figure", "lb": "pound", "lbs": "pounds", "tsp": "teaspoon",
+    "tbsp": "tablespoon",
 }  # fmt: skip
 SIGNS = {
     "%": "percent", "&": "and", "+": "plus", "=": "equals", "@": "at", "#": "number", "°": "degrees", "×": "times",
@@ -27,6 +28,7 @@ MARKS = {
 }  # fmt: skip
 UNHEARD = set("\"'`´“”„«»‘’*_~|\\^{}<>•-‐‑\u00ad")
 LONGEST = 40  # words: a longer sentence is cut, for what is heard first and for memory
+MOST_LETTERS = 400  # … of any words
 
 _SHORT = re.compile(r"\b(" + "|".join(SHORT) + r")\.", re.I)
 _NUMERO = re.compile(r"\bno\.\s?(?=\d)", re.I)
@@ -36,7 +38,10 @@ _THAT_IS = re.compile(r"\bi\.\s?e\.", re.I)
 _DOT = re.compile(r"(?<=[A-Za-z])\.(?=[a-z0-9])|(?<=[0-9])\.(?=[a-z])")  # of an address or a file's name
 _VERSION = re.compile(r"\d+(?:\.\d+){2,}")
 _RUN_ON = re.compile(r"(?<=[a-z])(?=[A-Z]{2})")  # as in ChatGPT
-_PIECE = re.compile(r"[A-Za-z]+(?:'[A-Za-z]+)*|[.,!?;:]|\n\s*\n|\S")
+_STREET = re.compile(r"(?<=[a-z] )St\.(?!\s+[A-Z])")
+_PAGE = re.compile(r"\b(pp?)\.\s?(?=\d)")
+# What is longer than the longest words that there are is cut: it would take memory without end.
+_PIECE = re.compile(r"[A-Za-z]{1,60}(?:'[A-Za-z]{1,60})?|[.,!?;:]|\n\s*\n|\S")
 
 
 class Sentence(NamedTuple):
@@ -65,7 +70,7 @@ def sentences(text: str) -> tuple[tuple[Sentence, ...], str]:
             end()
         elif piece[0].isascii() and piece[0].isalpha():
             pieces.append(piece)
-            if len(pieces) >= 2 * LONGEST:
+            if len(pieces) >= 2 * LONGEST or sum(map(len, pieces)) >= MOST_LETTERS:
                 end()
         elif piece in ".,!?;:":
             if pieces and pieces[-1][0].isalpha():
@@ -80,9 +85,10 @@ def sentences(text: str) -> tuple[tuple[Sentence, ...], str]:
 
 def _plain(text: str) -> str:
     """Letters without accents, signs, numbers and abbreviations as words."""
-    text = "".join(char for char in unicodedata.normalize("NFKD", _protected(text)) if not unicodedata.combining(char))
+    text = "".join(_latin(char) for char in _protected(text))
     text = text.replace("’", "'").replace("‘", "'").replace("ß", "ss").replace("æ", "ae").replace("ø", "o")
     text = text.replace("ł", "l").replace("œ", "oe").replace("Æ", "Ae").replace("Ø", "O").replace("Ł", "L")
+    text = _PAGE.sub(lambda m: "page " if m[1] == "p" else "pages ", _STREET.sub("street", text))
     text = _SHORT.sub(lambda m: SHORT[m[1].lower()], text)
     text = _NUMERO.sub("number ", text)
     text = _THAT_IS.sub("that is", _EXAMPLE.sub("for example", text))
@@ -93,6 +99,12 @@ def _plain(text: str) -> str:
     for sign, words in SIGNS.items():
         text = text.replace(sign, f" {words} ")
     return "".join(MARKS.get(char, char) for char in text)
+
+
+def _latin(char: str) -> str:
+    """A letter without its accents, where it is one of ours; others as they are, to be told as they are written."""
+    plain = "".join(c for c in unicodedata.normalize("NFKD", char) if not unicodedata.combining(c))
+    return plain if plain.isascii() or not char.isalpha() else char
 
 
 def _protected(text: str) -> str:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Piper"]
 
 PAUSE_S = 0.25  # behind each sentence
+MOST_SOUNDS = 250  # said at once: memory grows with their square, and a sentence may be of endless words
 START, END, BETWEEN = "^", "$", "_"
 
 
@@ -39,9 +40,19 @@ class Voice:
         self._session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
         self._lexicon = Lexicon(folder / "cmudict.dict", folder / "checkpoint20.npz")
 
-    def said(self, sentence: Sentence, speed: float) -> Samples:
+    def pieces(self, sentence: Sentence) -> list[str]:
+        """A sentence in IPA, in pieces that are said at once."""
+        left, found = self._lexicon.ipa(sentence), []
+        while len(left) > MOST_SOUNDS:
+            end = left.rfind(" ", 1, MOST_SOUNDS)  # between words, where there are several
+            end = MOST_SOUNDS if end < 0 else end
+            found.append(left[:end])
+            left = left[end:]
+        return [*found, left]
+
+    def said(self, ipa: str, speed: float, pause_s: float) -> Samples:
         numpy, settings = self._numpy, self._settings
-        ids = self.ids(self._lexicon.ipa(sentence))
+        ids = self.ids(ipa)
         scales = [settings["noise_scale"], settings["length_scale"] / speed, settings["noise_w"]]
         inputs = {
             "input": numpy.array([ids], numpy.int64),
@@ -50,7 +61,7 @@ class Voice:
         }
         samples = self._session.run(None, inputs)[0].reshape(-1)
         loudest = max(0.01, float(numpy.abs(samples).max()))  # each sentence is as loud as the next, as Piper has it
-        pause = numpy.zeros(int(self.rate * PAUSE_S / speed), numpy.float32)
+        pause = numpy.zeros(int(self.rate * pause_s / speed), numpy.float32)
         whole: Samples = numpy.concatenate([samples * (0.95 / loudest), pause])
         return whole
 
@@ -121,11 +132,14 @@ class Piper(Loaded[Voice]):
         return found, (f"Not said: {' '.join(unsaid[:40])}",) if unsaid else ()
 
     def _spoken(self, found: tuple[Sentence, ...], request: Speak) -> Iterator[Any]:
-        """In the model's thread: bytes for each sentence, then the encoder and the whole file."""
+        """In the model's thread: bytes for each piece, then the encoder and the whole file."""
         voice = self.weights()
         encoder = Encoder(request.format, voice.rate)
         for sentence in found:
-            yield encoder.add(voice.said(sentence, request.speed))
+            *begin, end = voice.pieces(sentence)
+            for ipa in begin:
+                yield encoder.add(voice.said(ipa, request.speed, 0))
+            yield encoder.add(voice.said(end, request.speed, PAUSE_S))
         last, whole = encoder.end()
         yield last
         yield encoder, whole
