@@ -13,7 +13,7 @@ def add(subparsers: Any) -> None:
         "embed",
         help="turn texts, images or proteins into vectors",
         description="Turn texts into vectors, one line of JSON for each: its text and its vector. Without texts, "
-        "each line of standard input is one.",
+        "each line of standard input that is not blank is one.",
         epilog=examples(
             'trivet embed "A cat sleeps."',
             "trivet embed < lines.txt | jq -c .vector",
@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     from trivet.api_media import embed
     from trivet.inputs import records
 
-    given = args.inputs or _piped(args.proteins)
+    given = _piped(args.proteins) if args.inputs in ([], ["-"]) else args.inputs
     if not given:
         what = "image" if args.images else "protein" if args.proteins else "text"
         args.usage(f"there is no {what}: give some as arguments, or as lines of standard input")

@@ -13,7 +13,7 @@ def add(subparsers: Any) -> None:
         "rerank",
         help="sort texts by how well they answer a query",
         description="Sort texts by how well they answer a query: one line for each, the best first, with its score, "
-        "which is the model's own. Without texts, each line of standard input is one.",
+        "which is the model's own. Without texts, each line of standard input that is not blank is one.",
         epilog=examples(
             'trivet rerank "How do I bake bread?" "Knead flour and water." "Rates rose."',
             'trivet rerank "out of memory" --top 3 < errors.log',
