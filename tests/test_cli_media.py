@@ -240,6 +240,18 @@ def test_mask_prints_the_sequence_and_a_line_for_each_place(capsys: Printed) -> 
     assert capsys.readouterr().out == "EVQAVA\n4\tA 100.0%\n6\tA 100.0%\n"
 
 
+def test_a_dash_is_standard_input_for_proteins_and_texts_too(capsys: Printed, monkeypatch: pytest.MonkeyPatch) -> None:
+    pipe(monkeypatch, b">a\nEV_\n")
+    run("mask", "-")
+    assert asked().sequence == "EV_"  # type: ignore[attr-defined]
+    pipe(monkeypatch, b">b\nEVQ\n")
+    run("embed", "--proteins", "-")
+    assert asked().proteins == ("EVQ",)  # type: ignore[attr-defined]
+    pipe(monkeypatch, b"one\n")
+    run("embed", "-")
+    assert asked().texts == ("one",)  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize(
     "args",
     [

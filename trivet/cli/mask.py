@@ -29,7 +29,7 @@ def add(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     from trivet.api_media import mask
 
-    sequence = args.sequence or stdin.text().strip()
+    sequence = stdin.text().strip() if args.sequence in (None, "-") else args.sequence
     if not sequence:
         args.usage("there is no sequence: give one as an argument or on standard input")
     response = mask(sequence, top=args.top, model=args.model, config=args.config)
