@@ -216,6 +216,11 @@ def test_more_context_than_it_was_trained_for_is_refused(path: Path) -> None:
         opened(path, LocalSettings(context=128))
 
 
+def test_another_file_under_the_same_name_has_another_revision(tmp_path: Path) -> None:
+    before = Reranker(write(tmp_path)).revision
+    assert Reranker(write(tmp_path, **{"general.name": "another"})).revision != before
+
+
 def test_it_is_asked_from_python_and_the_command_line_by_its_path(
     path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

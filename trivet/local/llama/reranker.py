@@ -14,7 +14,7 @@ from trivet.local.llama.engine import EMBED_TOKENS, Engine
 from trivet.local.settings import LocalSettings
 from trivet.local.slots import Slots
 from trivet.model import About, Model
-from trivet.types import Done, Event, Ranked, Request, Rerank, RerankResponse, Start, Usage
+from trivet.types import Done, Event, Ranked, Request, Rerank, RerankResponse, Start, Usage, to_json
 
 SHARES = ("qwen3", "qwen3vl")  # whose numbers llama.cpp makes shares of 1, "yes" first
 
@@ -62,6 +62,14 @@ class Reranker(Model):
             where="embedded",
             license=self.header.licence,
         )
+
+    @property
+    def revision(self) -> str:
+        """What its answers hang on beside the request; see `Llama`."""
+        from importlib.metadata import version
+
+        file = self.path.stat()
+        return f"{file.st_size} {file.st_mtime_ns} {version('xllamacpp')} {to_json(self.settings).decode()}"
 
     @property
     def slots(self) -> Slots:
