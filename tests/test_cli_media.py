@@ -240,16 +240,21 @@ def test_mask_prints_the_sequence_and_a_line_for_each_place(capsys: Printed) -> 
     assert capsys.readouterr().out == "EVQAVA\n4\tA 100.0%\n6\tA 100.0%\n"
 
 
-def test_a_dash_is_standard_input_for_proteins_and_texts_too(capsys: Printed, monkeypatch: pytest.MonkeyPatch) -> None:
-    pipe(monkeypatch, b">a\nEV_\n")
-    run("mask", "-")
-    assert asked().sequence == "EV_"  # type: ignore[attr-defined]
-    pipe(monkeypatch, b">b\nEVQ\n")
-    run("embed", "--proteins", "-")
-    assert asked().proteins == ("EVQ",)  # type: ignore[attr-defined]
-    pipe(monkeypatch, b"one\n")
-    run("embed", "-")
-    assert asked().texts == ("one",)  # type: ignore[attr-defined]
+@pytest.mark.parametrize(
+    ("args", "piped", "field", "given"),
+    [
+        (["mask", "-"], b">a\nEV_\n", "sequence", "EV_"),
+        (["embed", "--proteins", "-"], b">a\nEVQ\n>b\nEVL\n", "proteins", ("EVQ", "EVL")),
+        (["embed", "-"], b"one\ntwo\n", "texts", ("one", "two")),
+    ],
+    ids=["mask", "proteins", "texts"],
+)
+def test_a_dash_is_standard_input(
+    args: list[str], piped: bytes, field: str, given: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipe(monkeypatch, piped)
+    run(*args, "--json")
+    assert getattr(asked(), field) == given
 
 
 @pytest.mark.parametrize(
