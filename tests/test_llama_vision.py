@@ -20,7 +20,7 @@ from tests.engines import NAME, all_free, complete, events, opened, opening, smo
 from tests.small_projector import MODEL, file, looks_both_ways, pixels, projector, puts_marks_around, seen
 from trivet.errors import ConfigError, ContextLengthError, RequestError, UnsupportedError, WeightsError
 from trivet.local import gguf
-from trivet.local.llama import Llama, infill
+from trivet.local.llama import Llama, images, infill
 from trivet.local.provider import Local
 from trivet.local.settings import LocalSettings
 from trivet.model import Model
@@ -292,6 +292,15 @@ async def test_what_is_no_picture_is_refused_with_its_place(mmproj: Path, image:
         await ask(model, "What is it?", image)
     assert (refused.value.field or "").startswith("messages[0].content[1]")
     assert not model.engine.loaded
+
+
+async def test_images_are_counted_together(mmproj: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine has all of a request's decoded at once."""
+    monkeypatch.setattr(images, "MOST_TOGETHER", 2 * 32 * 32)
+    model = Llama(smollm2(), LocalSettings(projector=str(mmproj)))
+    with pytest.raises(RequestError, match="more than 2,048 pixels together") as refused:
+        await ask(model, *[seen(*WORDS)] * 3)
+    assert refused.value.field == "messages[0].content[2]"
 
 
 async def test_an_image_in_a_system_message_is_refused(sighted: Llama) -> None:
