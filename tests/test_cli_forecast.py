@@ -271,6 +271,15 @@ def test_a_column_is_named_where_several_can_be_meant() -> None:
     assert given_file(text, column="b").values == [2, 4]
 
 
+def test_a_name_that_two_columns_have_is_no_name() -> None:
+    with pytest.raises(RequestError, match="--column 'a': data.csv has several columns of that name"):
+        given_file("a,a\n1,2\n", column="a")
+
+
+def test_a_separator_at_the_end_of_each_line_makes_no_column() -> None:
+    assert given_file("date;y;\n2024-01-01;1;\n2024-01-02;2;\n").values == [1, 2]
+
+
 def test_columns_without_names_have_numbers() -> None:
     assert given_file("1,10\n2,20\n3,30\n", column="2").values == [10, 20, 30]
 
@@ -281,6 +290,7 @@ def test_columns_without_names_have_numbers() -> None:
         ("", "There is nothing in data.csv"),
         ("date,y\n", "has the columns 'date', 'y', and no rows"),
         ("y\n1\n2 apples\n", "Line 3: '2 apples' in column 'y' is no number"),
+        ("a,a\n1,2\n", "has the columns 'a', 'a': name one"),
         ("a,b\n1,2,3\n", "Line 2 has 3 cells, and the table 2 columns"),
     ],
 )

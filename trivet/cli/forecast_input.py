@@ -151,6 +151,8 @@ def _value(cell: str, line: int, name: str) -> float | None:
 
 
 def _named(table: _Table, name: str, option: str, where: str) -> str:
+    if table.columns.count(name) > 1:
+        raise RequestError(f"{option} {name!r}: {where} has several columns of that name: give them different ones.")
     if name in table.columns:
         return name
     from trivet.config import nearest
@@ -178,8 +180,8 @@ def _usable(cells: Sequence[str]) -> int:
 
 
 def _only(table: _Table, time: str | None, where: str) -> str:
-    """The one column that can be meant."""
-    others = [column for column in table.columns if column != time]
+    """The one column that can be meant. One without a name has nothing in it: it comes of a separator at each end."""
+    others = [column for column in table.columns if column != time and (column or any(table.cells(column)))]
     numbers = [column for column in others if _usable(table.cells(column)) == len(table.rows)]
     if len(others) == 1:
         return others[0]
