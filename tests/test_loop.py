@@ -22,12 +22,14 @@ from trivet.config import Config, ModelSettings, ServerSettings
 from trivet.errors import WeightsError
 from trivet.fake import Fake
 from trivet.local import pull, weights
+from trivet.local.llama import body as bodies
 from trivet.local.llama import engine
 from trivet.local.provider import Local
 from trivet.runtime import Runtime
 from trivet.server import found
 from trivet.server import run as server
 from trivet.server.app import LARGE, app
+from trivet.types import Chat, CountTokens, Sampling, user
 from trivet.wire import openai_chat
 
 # --- llama.cpp: its binding holds the GIL from the beginning of a load to its end ------------------------------
@@ -80,6 +82,23 @@ def test_reading_ahead_reads_the_whole_file(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(engine, "open", lambda path, mode, buffering: Counted(path, mode), raising=False)
     engine._read_ahead(str(file))
     assert read == [engine.READ, engine.READ, 1, 0]
+
+
+@pytest.mark.parametrize("task", [Chat, CountTokens])
+async def test_a_request_becomes_the_engines_json_off_the_loop(task: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[threading.Thread] = []
+    conversation = bodies.conversation
+
+    def watched(*arguments: Any) -> Any:
+        threads.append(threading.current_thread())
+        return conversation(*arguments)
+
+    monkeypatch.setattr(bodies, "conversation", watched)
+    asked = task(messages=(user("Hi"),), **({"sampling": Sampling(max_tokens=1)} if task is Chat else {}))
+    async with opening() as model:
+        await model.call(asked)
+    assert len(threads) == 1
+    assert threads[0] is not threading.main_thread()
 
 
 # --- imports: each is one piece for the interpreter, however long it takes -------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import hashlib
 import os
@@ -144,14 +145,19 @@ class Llama(Model):
 
     async def _chat(self, request: Chat) -> AsyncGenerator[Event, None]:
         images = await shown(request.messages, self.projector, self.engine.name)
-        body = bodies.chat(request, await self._limits(images))
-        forced = request.tool_choice is not None and request.tool_choice.mode in ("required", "named")
-        held, probs = body.get("grammar"), request.sampling.logprobs
-        answer = Answer(self.engine.name, grammar=held, forced=forced, logprobs=probs, notes=images.notes)
+        limits = await self._limits(images)
+        # On a thread: a schema of two hundred properties takes 15 ms.
+        body, answer = await asyncio.to_thread(self._begun, request, limits, images.notes)
         async with aclosing(self._run("chat", body, request, answer)) as events:
             async for event in events:
                 yield event
         yield Done(response=answer.chat())
+
+    def _begun(self, request: Chat, limits: bodies.Limits, notes: tuple[str, ...]) -> tuple[dict[str, Any], Answer]:
+        body = bodies.chat(request, limits)
+        forced = request.tool_choice is not None and request.tool_choice.mode in ("required", "named")
+        held, probs = body.get("grammar"), request.sampling.logprobs
+        return body, Answer(self.engine.name, grammar=held, forced=forced, logprobs=probs, notes=notes)
 
     async def _complete(self, request: Complete) -> AsyncGenerator[Event, None]:
         tokens = None
@@ -178,7 +184,7 @@ class Llama(Model):
 
     async def _count(self, request: CountTokens) -> AsyncGenerator[Event, None]:
         images = await shown(request.messages, self.projector, self.engine.name)
-        body = bodies.conversation(request, await self._limits(images))
+        body = await asyncio.to_thread(bodies.conversation, request, await self._limits(images))
         body.pop("grammar", None)  # it decides the answer, not the prompt
         counted = await self.engine.ask("/v1/chat/completions/input_tokens", body)
         tokens = counted["input_tokens"]
