@@ -18,8 +18,8 @@ from trivet.types import Done, Event, Request, Response
 
 __all__ = ["HELD", "Loaded", "needed"]
 
-# Of what an extra brings ("": the core, for GGUF), the libraries whose import keeps every other thread waiting for 10 to
-# 25 ms in one piece, as their compiled parts set themselves up. OpenCV does so as well, 12 ms, and is left out for the
+# Of what an extra brings ("": the core, for GGUF), the libraries whose import keeps other threads waiting for 10 to 25
+# ms in one piece, as their compiled parts set themselves up. OpenCV does so as well, 12 ms, and is left out for the
 # memory that it takes.
 HELD: dict[str, tuple[str, ...]] = {
     "": ("llguidance",),
