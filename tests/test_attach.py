@@ -27,6 +27,12 @@ HEADS = {
     "audio/flac": b"fLaC\0\0\0\x22",  # RFC 9639
     "audio/ogg": b"OggS\0\2",  # RFC 3533
     "audio/mpeg": b"ID3\4\0\0",
+    "audio/aac": b"\xff\xf1\x50\x80",  # ISO 13818-7: an ADTS frame
+    "audio/mp4": b"\0\0\0\x20ftypM4A \0\0\0\0",  # ISO 14496-12
+    "audio/aiff": b"FORM\0\0\0\x2eAIFFCOMM",  # Audio Interchange File Format 1.3
+    "audio/basic": b".snd\0\0\0\x18",  # Sun's, as in RFC 2046
+    "audio/x-caf": b"caff\0\1\0\0",  # Core Audio Format 1.0
+    "audio/x-w64": b"riff\x2e\x91\xcf\x11\xa5\xd6",  # Sony Wave64
     "application/pdf": b"%PDF-1.7\n",
     "text/plain": "Grüße".encode(),
 }

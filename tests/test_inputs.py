@@ -231,6 +231,22 @@ def test_what_is_no_sound_says_what_it_was_and_what_is_wanted(given: Any, error:
         inputs.sound(given)
 
 
+@pytest.mark.parametrize(
+    ("data", "media_type"),
+    [
+        (b"\0\0\0\x18ftypmp42\0\0\0\0", "video/mp4"),  # ISO 14496-12
+        (b"\0\0\0\x14ftypqt  \0\0\0\0", "video/quicktime"),
+        (b"\x1a\x45\xdf\xa3\x01\0", "video/webm"),  # EBML
+        (b"\0\0\0\x20ftypM4A \0\0\0\0", "audio/mp4"),
+    ],
+)
+def test_a_film_is_a_recording_for_the_model_to_take_and_no_sound_of_a_chat(data: bytes, media_type: str) -> None:
+    assert inputs.sound(data) == trivet.Audio(data=data, media_type=media_type)
+    if media_type.startswith("video/"):
+        with pytest.raises(RequestError, match=f"is {media_type}, which is no audio"):
+            trivet.audio(data)
+
+
 # --- series ------------------------------------------------------------------------------------------------
 
 

@@ -16,7 +16,7 @@ from trivet.errors import RequestError
 from trivet.types import Audio, Document, Image
 from trivet.wire.data_url import is_data_url, read_data_url
 
-__all__ = ["Attachable", "attach", "audio", "document", "image"]
+__all__ = ["Attachable", "attach", "audio", "document", "image", "recording"]
 
 Attachable = str | os.PathLike[str] | bytes
 Attachment = Image | Audio | Document
@@ -38,6 +38,12 @@ _TYPES = {  # by the end of a name
     "ogg": "audio/ogg",
     "oga": "audio/ogg",
     "opus": "audio/ogg",
+    "m4a": "audio/mp4",
+    "aac": "audio/aac",
+    "aif": "audio/aiff",
+    "aiff": "audio/aiff",
+    "mp4": "video/mp4",
+    "webm": "video/webm",
     "pdf": "application/pdf",
     "txt": "text/plain",
     "md": "text/markdown",
@@ -50,7 +56,12 @@ _TAKES: dict[type[Any], tuple[str, ...]] = {
     Audio: ("audio/",),
     Document: ("application/pdf", "text/"),
 }
-_KINDS = "png, jpeg, gif, webp, avif, bmp, tiff, wav, mp3, flac, ogg, pdf and UTF-8 text"
+_KINDS = "png, jpeg, gif, webp, avif, bmp, tiff, wav, mp3, flac, ogg, m4a, aac, aiff, pdf and UTF-8 text"
+_FILMS = {
+    **dict.fromkeys((b"iso", b"mp4", b"avc", b"M4V"), "video/mp4"),  # by the first letters of the brand
+    b"qt ": "video/quicktime",
+}
+_SOUNDING = ("audio/", "video/")  # a film is a recording too, for whoever takes its sound out
 
 
 def image(source: Attachable | pixels.Pixels, *, media_type: str | None = None, detail: Any = None) -> Image:
@@ -63,8 +74,13 @@ def image(source: Attachable | pixels.Pixels, *, media_type: str | None = None, 
 
 
 def audio(source: Attachable, *, media_type: str | None = None) -> Audio:
-    """Sound, as `image` takes a picture: wav, mp3, flac, ogg."""
+    """Sound, as `image` takes a picture: wav, mp3, flac, ogg, m4a, aac, aiff."""
     return _part(Audio, source, media_type)
+
+
+def recording(source: Attachable) -> Audio:
+    """Sound, or a film that has it: mp4, webm. Whether a model can take the sound out of that is for it to say."""
+    return _part(Audio, source, None, takes=_SOUNDING)
 
 
 def document(source: Attachable, *, media_type: str | None = None, name: str | None = None) -> Document:
@@ -99,11 +115,13 @@ def attach(source: Attachable | pixels.Pixels) -> Attachment:
     raise RequestError(f"{_told(source)} is {found}, which is no image, audio or document", field="attach")
 
 
-def _part(kind: type[P], source: Attachable, media_type: str | None, **fields: Any) -> P:
+def _part(
+    kind: type[P], source: Attachable, media_type: str | None, takes: tuple[str, ...] | None = None, **fields: Any
+) -> P:
     what, noun = _told(source), kind.__name__.lower()
     url = _url(source)
     data, found = _read(source) if url is None else (None, _by_name(urlsplit(url).path))
-    if media_type is None and found is not None and not found.startswith(_TAKES[kind]):
+    if media_type is None and found is not None and not found.startswith(takes or _TAKES[kind]):
         raise RequestError(f"{what} is {found}, which is no {noun}", field=noun)
     if media_type is None and found is None and url is None:
         raise _unknown(what)
@@ -192,18 +210,30 @@ def media_type_of(data: bytes, path: str = "") -> str | None:
         (b"fLaC", "audio/flac"),
         (b"OggS", "audio/ogg"),
         (b"ID3", "audio/mpeg"),
+        (b".snd", "audio/basic"),
+        (b"caff", "audio/x-caf"),
+        (b"riff\x2e\x91\xcf\x11", "audio/x-w64"),
+        (b"\x1a\x45\xdf\xa3", "video/webm"),
         (b"%PDF-", "application/pdf"),
     ):
         if data.startswith(start):
             return media_type
     if data.startswith(b"RIFF"):
         return {b"WEBP": "image/webp", b"WAVE": "audio/wav"}.get(data[8:12])
+    if data.startswith(b"RF64") and data[8:12] == b"WAVE":  # of more than 4 GB
+        return "audio/wav"
+    if data.startswith(b"FORM") and data[8:12] in (b"AIFF", b"AIFC"):
+        return "audio/aiff"
     if data[4:12] == b"ftypavif":
         return "image/avif"
+    if data[4:8] == b"ftyp":
+        return "audio/mp4" if data[8:11] in (b"M4A", b"M4B") else _FILMS.get(data[8:11])
     if data.startswith(b"BM") and data[6:10] == bytes(4):  # two letters alone may begin a text
         return "image/bmp"
     if len(data) > 1 and data[0] == 0xFF and data[1] & 0xE6 == 0xE2:  # an MPEG frame of layer III, without ID3 in front
         return "audio/mpeg"
+    if len(data) > 1 and data[0] == 0xFF and data[1] & 0xF6 == 0xF0:  # an ADTS frame: ISO 13818-7
+        return "audio/aac"
     return _text_type(path) if _is_text(data) else None
 
 

@@ -109,7 +109,7 @@ def sound(given: Sound) -> Audio:
     if isinstance(given, bytearray | memoryview):
         given = bytes(given)
     if isinstance(given, str | os.PathLike | bytes):
-        return attach.audio(given)
+        return attach.recording(given)
     raise TypeError(
         f"audio is a path, bytes, or (samples, rate) with a numpy array and Hz, and this is of type {_type(given)}"
     )
