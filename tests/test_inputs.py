@@ -287,7 +287,7 @@ def test_periods_and_time_deltas_are_times_too() -> None:
 
 
 def test_a_day_on_which_the_clocks_change_is_a_day_and_an_hour_an_hour() -> None:
-    for freq in ("D", "h"):
+    for freq in ("D", "h", "B", "W"):
         index = pd.date_range("2024-03-29", periods=80, freq=freq, tz="Europe/Berlin")
         assert len(inputs.series(pd.Series(range(80), index=index))) == 80
     index = pd.date_range("2024-10-26", periods=60, freq="h", tz="Europe/Berlin")

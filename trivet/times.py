@@ -79,9 +79,9 @@ def stepping(stamps: Sequence[Any]) -> tuple[Step, list[Any]]:
     if len(set(by_clock)) == 1:  # a day in which the clock is put forward or back is a day
         apart = by_clock
     weekend, one = timedelta(days=2), timedelta(days=1)
-    if dates and all(stamp.weekday() < 5 for stamp in wall) and _most(apart) == one and weekend + one in apart:
+    if dates and all(stamp.weekday() < 5 for stamp in wall) and _most(by_clock) == one and weekend + one in by_clock:
         return Step(one, working=True), [
-            each - weekend if before.weekday() == 4 else each for before, each in zip(wall, apart, strict=False)
+            each - weekend if before.weekday() == 4 else each for before, each in zip(wall, by_clock, strict=False)
         ]
     return Step(_most(apart)), apart
 
