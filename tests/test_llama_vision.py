@@ -360,6 +360,18 @@ def test_one_that_is_named_for_another_model_leaves_the_one_beside(folder: Path)
     assert Llama(folder / "model.gguf", LocalSettings(projector=str(other))).projector.file == own
 
 
+async def test_of_an_old_file_whose_length_means_something_else_the_engine_decides(folder: Path) -> None:
+    """LLaVA's first converter wrote the width of CLIP's own output, and no `general.type`."""
+    old = {"general.type": "", "clip.vision.projection_dim": 768}
+    projector(folder / "mmproj.gguf", **old)
+    async with opening(folder / "model.gguf") as model:
+        assert (await ask(model, "Repeat:", seen(*WORDS))).text
+    projector(folder / "mmproj.gguf", width=4096, **old)
+    async with opening(folder / "model.gguf") as model:
+        with pytest.raises(WeightsError, match=r"could not load .*model\.gguf, .*mmproj\.gguf"):
+            await ask(model, "Repeat:", seen(*WORDS))
+
+
 async def test_one_that_only_hears_is_refused(folder: Path) -> None:
     hearing = projector(folder / "mmproj.gguf", **{"clip.has_vision_encoder": False, "clip.has_audio_encoder": True})
     with pytest.raises(UnsupportedError, match=r"mmproj\.gguf sees no images"):
