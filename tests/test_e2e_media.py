@@ -97,3 +97,9 @@ def test_a_masked_residue_is_filled_in(server: Process) -> None:
     assert [place["position"] for place in told["places"]] == [30]
     assert len(told["places"][0]["residues"]) == 2
     assert "_" not in told["sequence"]
+
+
+def test_proteins_have_vectors_too(server: Process) -> None:
+    told = ask(server, "/v1/embed", proteins=["EVQLVESGGGLVQPGGSLRLSCAAS", "DIQMTQSPSSLSASVGDRVTITC"]).json()
+    assert (told["model"], [len(vector) for vector in told["vectors"]]) == ("local/antiberty", [512, 512])
+    assert told["usage"]["input_tokens"] > 48

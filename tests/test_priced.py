@@ -46,8 +46,10 @@ from trivet.types import (
     Image,
     Message,
     Opaque,
+    Read,
     Reasoning,
     Request,
+    Rerank,
     Sampling,
     Speak,
     Start,
@@ -291,6 +293,10 @@ async def test_two_attempts_beside_each_other_hold_what_both_may_cost(banks: Any
         (Chat(messages=(Message(role="user", extra={"reasoning_content": "r" * 800}),)), 800),
         (Chat(messages=(user("Hi"),), extra={"documents": ["d" * 600]}), 600),
         (Embed(texts=("ab", "cd")), 4),
+        (Embed(images=(Image(data=b"x"), Image(data=b"y"))), 40_000),
+        (Rerank(query="q" * 3000, documents=("d" * 3000, "e" * 3000)), 9000),
+        (Read(image=Image(data=b"x")), 20_000),
+        (Speak(text="s" * 4000), 4000),
     ],
 )
 def test_a_prompt_has_at_most_a_token_for_each_byte(request_: Request, least: int) -> None:

@@ -17,7 +17,7 @@ import pytest
 from tests.servers import CEILING_S, Process, Served, serving, start_trivet
 from trivet.errors import RequestError, TransportError, UnsupportedError
 from trivet.fake import Fake
-from trivet.types import Classify, Image, SpeakResponse, Transcribe
+from trivet.types import Classify, Embed, Image, SpeakResponse, Transcribe
 
 SOUND = ("talk.wav", b"RIFF....WAVE", "audio/wav")
 PNG = base64.b64encode(b"\x89PNG").decode()
@@ -26,6 +26,7 @@ PLAIN: dict[str, dict[str, Any]] = {
     "read": {"image": {"data": PNG}},
     "forecast": {"series": [1, 2.5, None, 4], "horizon": 2},
     "mask": {"sequence": "EV_LV"},
+    "embed": {"images": [{"data": PNG}, {"data": f"data:image/png;base64,{PNG}"}]},
 }
 
 
@@ -324,6 +325,10 @@ def test_an_image_in_base64_or_as_a_data_url(served: Served, fake: Fake, image: 
         ("forecast", {"horizon": 0}, "horizon"),
         ("forecast", {"quantiles": [1.5]}, "quantiles"),
         ("mask", {"sequence": 5}, "sequence"),
+        ("embed", {"images": {"data": PNG}}, "images"),
+        ("embed", {"images": [{"data": PNG}, PNG]}, "images[1]"),
+        ("embed", {"images": [{"data": "!"}]}, "images[0].data"),
+        ("embed", {"proteins": "EVQL"}, "proteins"),
     ],
 )
 def test_a_wrong_field_is_named(served: Served, task: str, fields: dict[str, Any], param: str) -> None:
@@ -332,6 +337,14 @@ def test_a_wrong_field_is_named(served: Served, task: str, fields: dict[str, Any
     error = answer.json()["error"]
     assert error["param"] == param
     assert param in error["message"]
+
+
+def test_images_have_vectors(served: Served, fake: Fake) -> None:
+    told = httpx2.post(f"{served.url}/v1/embed", json=PLAIN["embed"]).json()
+    request = fake.requests[-1]
+    assert isinstance(request, Embed)
+    assert request.images == (Image(data=b"\x89PNG"), Image(data=b"\x89PNG", media_type="image/png"))
+    assert told["vectors"] == [[4.0, 1.0]] * 2
 
 
 def test_a_refusal_of_the_model_is_in_openais_shape() -> None:

@@ -44,6 +44,7 @@ from trivet.types import (
     FoldResponse,
     Forecast,
     ForecastResponse,
+    Image,
     Label,
     Line,
     Mask,
@@ -191,7 +192,9 @@ class Fake(Model):
         name, words = self.about.name, len(collector.text().split())
         usage = Usage(uncached_input_tokens=3, cache_read_tokens=0, cache_write_tokens=0, output_tokens=words)
         if isinstance(request, Embed):
-            return EmbedResponse(model=name, vectors=tuple((float(len(t)), 1.0) for t in request.texts), usage=usage)
+            given: Sequence[str | Image] = getattr(request, request.given)
+            lengths = [len(one if isinstance(one, str) else one.data or b"") for one in given]
+            return EmbedResponse(model=name, vectors=tuple((float(length), 1.0) for length in lengths), usage=usage)
         if isinstance(request, CountTokens):
             return CountTokensResponse(model=name, input_tokens=3)
         if not isinstance(request, Chat | Complete):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 import msgspec
@@ -36,13 +37,24 @@ class Size(NamedTuple):
 def size(request: Request) -> Size:
     if isinstance(request, Conversation):
         return _conversation(request)
-    texts: tuple[str, ...] = getattr(request, "texts", ())
-    texts += tuple(t for name in ("prompt", "suffix") if isinstance(t := getattr(request, name, None), str))
-    length = sum(map(byte_length, texts))
+    length = media = 0
+    for name in _fields(type(request)):
+        value = getattr(request, name)
+        for one in value if isinstance(value, tuple) else (value,):
+            if isinstance(one, str):
+                length += byte_length(one)
+            elif isinstance(one, Media):
+                media += 1
     prompts = request.extra.get("prompt")
     if prompts is not None:  # several, or token ids
         length += len(to_json(request))
-    return Size(length, _REQUEST, 0)
+    return Size(length, _REQUEST, media)
+
+
+@functools.cache
+def _fields(kind: type[Request]) -> tuple[str, ...]:
+    """Those that are the task's own: texts, images, sounds and what it is to do with them."""
+    return tuple(name for name in kind.__struct_fields__ if name not in Request.__struct_fields__)
 
 
 def input_tokens(request: Request) -> int:

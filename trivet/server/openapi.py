@@ -65,6 +65,9 @@ class ImageData(msgspec.Struct):
     media_type: str | None = None
 
 
+_AS_JSON: dict[Any, Any] = {Image: ImageData, tuple[Image, ...]: tuple[ImageData, ...]}
+
+
 class ErrorDetails(msgspec.Struct):
     """`param` is the path of the field at fault."""
 
@@ -270,10 +273,10 @@ def _plain() -> dict[str, plain_tasks.PlainTask]:
 
 
 def _asked(wire: plain_tasks.PlainTask) -> type:
-    """What a plain route reads, as a type of its own: the task's fields, and an image as JSON has it."""
+    """What a plain route reads, as a type of its own: the task's fields, and images as JSON has them."""
     fields: list[Any] = [("model", str | None, None)]
     for field in wire.fields:
-        kind = ImageData if field.type is Image else field.type
+        kind = _AS_JSON.get(field.type, field.type)
         fields.append((field.name, kind) if field.required else (field.name, kind, field.default))
     told = sorted(fields, key=len)  # those that must be there first, as a struct wants them
     return msgspec.defstruct(

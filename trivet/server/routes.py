@@ -64,6 +64,7 @@ POST: dict[str, Front] = {
     "/v1/read": plain_tasks.read,
     "/v1/forecast": plain_tasks.forecast,
     "/v1/mask": plain_tasks.mask,
+    "/v1/embed": plain_tasks.embed,
 }
 # What is asked with a form, as it has a file.
 FORMS: dict[str, Form] = {"/v1/audio/transcriptions": transcriptions}

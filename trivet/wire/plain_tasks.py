@@ -1,4 +1,5 @@
-"""Tasks that no provider's protocol has, as plain JSON of our own: a request's fields in, its response's fields out.
+"""Tasks that no provider's protocol has, or not whole, as plain JSON of our own: a request's fields in, its response's
+fields out.
 
 An image is `{"data": BASE64}`, with its `media_type` if one likes, or a data URL in the same place.
 """
@@ -14,6 +15,7 @@ from trivet.errors import RequestError, TrivetError, UnsupportedError
 from trivet.types import (
     Classify,
     Done,
+    Embed,
     Event,
     Forecast,
     Image,
@@ -28,7 +30,7 @@ from trivet.wire import Incoming, openai_errors, sse
 from trivet.wire.data_url import is_data_url, read_base64, read_data_url
 from trivet.wire.fields import Fields, need_object, read_object
 
-__all__ = ["PlainTask", "Tokens", "classify", "forecast", "mask", "read"]
+__all__ = ["PlainTask", "Tokens", "classify", "embed", "forecast", "mask", "read"]
 
 Field = msgspec.structs.FieldInfo
 
@@ -63,6 +65,8 @@ class PlainTask:
         for field in self.fields:
             if field.type is Image:
                 told[field.name] = _image(need_object(data, field.name))
+            elif field.type == tuple[Image, ...]:
+                told[field.name] = tuple(_image(one) for one in _objects(data, field.name))
             elif field.required:
                 told[field.name] = data.need(field.name, field.type)
             elif data.has(field.name):
@@ -103,6 +107,11 @@ class Renderer:
         return sse.event(openai_errors.error(error))
 
 
+def _objects(data: Fields, name: str) -> list[Fields]:
+    """The objects of a list that may be left out."""
+    return [Fields(one, f"{data.at(name)}[{i}]") for i, one in enumerate(data.take(name, list[Any], []))]
+
+
 def _image(told: Fields) -> Image:
     """The bytes of an image. An address is refused: the server fetches nothing for its clients."""
     if told.has("url"):
@@ -121,3 +130,4 @@ def _image(told: Fields) -> Image:
 
 
 classify, read, forecast, mask = PlainTask(Classify), PlainTask(Read), PlainTask(Forecast), PlainTask(Mask)
+embed = PlainTask(Embed)  # OpenAI's has texts alone
