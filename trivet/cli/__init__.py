@@ -12,13 +12,14 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 COMMANDS = (
     *("chat", "serve", "pull", "models", "providers", "choose"),
     *("embed", "forecast", "rerank", "classify", "read", "transcribe", "speak", "complete", "mask", "demo"),
     *("usage", "audit", "keys", "config", "version"),
 )
-CLOSING_S = 3.0  # after a Ctrl-C
+LEFT_S = 2.0  # for threads, when models have closed after a Ctrl-C
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -53,17 +54,36 @@ def _open_closed() -> None:
 
 
 def _end_at_the_next_one() -> None:
-    """A second Ctrl-C, while models are closing, ends the process at once, and without a traceback too. So does time:
-    Python waits for threads at its end, and an engine may be in the middle of half a minute of sound."""
+    """A second Ctrl-C, while models are closing, ends the process at once, and without a traceback too."""
     import contextlib
     import signal
     import threading
 
     with contextlib.suppress(ValueError):  # not in the main thread, which alone gets signals
         signal.signal(signal.SIGINT, lambda number, frame: os._exit(130))
-        if hasattr(signal, "SIGALRM") and hasattr(threading, "_register_atexit"):
-            signal.signal(signal.SIGALRM, lambda number, frame: os._exit(130))
-            threading._register_atexit(lambda: signal.setitimer(signal.ITIMER_REAL, CLOSING_S))
+    # Python waits for threads at its end, and an engine may be in the middle of half a minute of sound.
+    closed = threading.Event()
+    threading.Thread(target=_end_soon_after, args=(closed,), daemon=True).start()
+    getattr(threading, "_register_atexit", lambda call, *args: None)(_close, closed)
+
+
+def _end_soon_after(closed: Any) -> None:
+    import time
+
+    closed.wait()
+    time.sleep(LEFT_S)
+    os._exit(130)
+
+
+def _close(closed: Any) -> None:
+    """What has been counted, and printed, is written down first."""
+    import contextlib
+
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
+    if (sync := sys.modules.get("trivet.sync")) is not None:
+        sync.close()
+    closed.set()
 
 
 def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:
