@@ -297,9 +297,11 @@ def test_a_field_that_a_task_has_not_is_refused_by_name(served: Served, task: st
         ({"data": PNG}, None),
         ({"data": PNG, "media_type": "image/png"}, "image/png"),
         ({"data": f"data:image/png;base64,{PNG}"}, "image/png"),
+        (f"data:image/png;base64,{PNG}", "image/png"),
+        (PNG, None),
     ],
 )
-def test_an_image_in_base64_or_as_a_data_url(served: Served, fake: Fake, image: dict[str, str], kind: str) -> None:
+def test_an_image_in_base64_or_as_a_data_url(served: Served, fake: Fake, image: Any, kind: str | None) -> None:
     body = {"model": "m", "image": image, "labels": ["cat", "dog"], "top": 1}
     assert len(httpx2.post(f"{served.url}/v1/classify", json=body).json()["labels"]) == 1
     request = fake.requests[-1]
@@ -312,7 +314,8 @@ def test_an_image_in_base64_or_as_a_data_url(served: Served, fake: Fake, image: 
     ("task", "fields", "param"),
     [
         ("classify", {"image": None}, "image"),
-        ("classify", {"image": PNG}, "image"),
+        ("classify", {"image": 5}, "image"),
+        ("classify", {"image": "https://example.com/a.png"}, "image.data"),
         ("classify", {"image": {}}, "image.data"),
         ("classify", {"image": {"data": "!"}}, "image.data"),
         ("classify", {"image": {"data": ""}}, "image.data"),
@@ -326,7 +329,7 @@ def test_an_image_in_base64_or_as_a_data_url(served: Served, fake: Fake, image: 
         ("forecast", {"quantiles": [1.5]}, "quantiles"),
         ("mask", {"sequence": 5}, "sequence"),
         ("embed", {"images": {"data": PNG}}, "images"),
-        ("embed", {"images": [{"data": PNG}, PNG]}, "images[1]"),
+        ("embed", {"images": [{"data": PNG}, 5]}, "images[1]"),
         ("embed", {"images": [{"data": "!"}]}, "images[0].data"),
         ("embed", {"proteins": "EVQL"}, "proteins"),
     ],

@@ -65,7 +65,7 @@ class ImageData(msgspec.Struct):
     media_type: str | None = None
 
 
-_AS_JSON: dict[Any, Any] = {Image: ImageData, tuple[Image, ...]: tuple[ImageData, ...]}
+_AS_JSON: dict[Any, Any] = {Image: ImageData | str, tuple[Image, ...]: tuple[ImageData | str, ...]}
 
 
 class ErrorDetails(msgspec.Struct):

@@ -1,7 +1,7 @@
 """Tasks that no provider's protocol has, or not whole, as plain JSON of our own: a request's fields in, its response's
 fields out.
 
-An image is `{"data": BASE64}`, with its `media_type` if one likes, or a data URL in the same place.
+An image is `{"data": BASE64}`, with its `media_type` if one likes, or a data URL in the same place; or that text alone.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from trivet.types import (
 )
 from trivet.wire import Incoming, openai_errors, sse
 from trivet.wire.data_url import is_data_url, read_base64, read_data_url
-from trivet.wire.fields import Fields, need_object, read_object
+from trivet.wire.fields import Fields, read_object
 
 __all__ = ["PlainTask", "Tokens", "classify", "embed", "forecast", "mask", "read"]
 
@@ -64,9 +64,10 @@ class PlainTask:
         told: dict[str, Any] = {}
         for field in self.fields:
             if field.type is Image:
-                told[field.name] = _image(need_object(data, field.name))
+                told[field.name] = _image(data.need(field.name, object), data.at(field.name))
             elif field.type == tuple[Image, ...]:
-                told[field.name] = tuple(_image(one) for one in _objects(data, field.name))
+                many, path = data.take(field.name, list[object], []), data.at(field.name)
+                told[field.name] = tuple(_image(one, f"{path}[{i}]") for i, one in enumerate(many))
             elif field.required:
                 told[field.name] = data.need(field.name, field.type)
             elif data.has(field.name):
@@ -107,25 +108,22 @@ class Renderer:
         return sse.event(openai_errors.error(error))
 
 
-def _objects(data: Fields, name: str) -> list[Fields]:
-    """The objects of a list that may be left out."""
-    return [Fields(one, f"{data.at(name)}[{i}]") for i, one in enumerate(data.take(name, list[Any], []))]
-
-
-def _image(told: Fields) -> Image:
+def _image(value: object, path: str) -> Image:
     """The bytes of an image. An address is refused: the server fetches nothing for its clients."""
-    if told.has("url"):
+    told = Fields({"data": value} if isinstance(value, str) else value, path)
+    name = "url" if told.has("url") else "data"
+    text, at = told.need(name, str), told.at(name)
+    if name == "url" or text.startswith(("http://", "https://")):
         raise UnsupportedError(
-            f"{told.at('url')} is an address, from which nothing is fetched here: send the image itself as data",
-            field=told.at("url"),
+            f"{at} is an address, from which nothing is fetched here: send the image itself as data", field=at
         )
-    text, kind, path = told.need("data", str), told.take("media_type", str), told.at("data")
-    data, said = read_data_url(text, path) if is_data_url(text) else (read_base64(text, path), None)
+    kind = told.take("media_type", str)
+    data, said = read_data_url(text, at) if is_data_url(text) else (read_base64(text, at), None)
     if left := told.rest():
         name = next(iter(left))
         raise RequestError(f"{told.at(name)} is no field: {told.path} has data and media_type", field=told.at(name))
     if not data:
-        raise RequestError(f"{path} is empty", field=path)
+        raise RequestError(f"{at} is empty", field=at)
     return Image(data=data, media_type=kind or said)
 
 
