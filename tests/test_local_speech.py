@@ -360,6 +360,33 @@ def test_a_file_that_breaks_off_is_refused() -> None:
         list(Sound(Audio(data=whole[: len(whole) // 2])).pieces(16_000))
 
 
+FORMATS = [("WAV", "PCM_16"), ("WAV", "FLOAT"), ("MP3", None), ("OGG", "VORBIS"), ("OGG", "OPUS")]
+
+
+@pytest.mark.parametrize(("format", "subtype"), FORMATS)
+def test_a_file_without_its_end_is_known_from_a_whole_one(format: str, subtype: str | None) -> None:
+    whole = file(numpy.random.default_rng(0).normal(0, 0.1, 160_000).clip(-1, 1), 16_000, format, subtype)
+    for data, breaks_off in ((whole, False), (whole[: len(whole) // 2], True)):
+        sound = Sound(Audio(data=data))
+        read = sum(len(samples) for _, samples in sound.pieces(16_000))
+        assert sound.breaks_off is breaks_off
+        assert sound.duration_s == read / 16_000  # what there is, whatever its head tells
+
+
+def test_a_wav_stream_whose_head_does_not_tell_its_length_is_whole() -> None:
+    wav = file(tone(440, 16_000), 16_000)
+    sound = Sound(Audio(data=wav[:40] + b"\xff" * 4 + wav[44:]))
+    assert len(list(sound.pieces(16_000))) == 1
+    assert not sound.breaks_off
+
+
+async def test_that_the_end_of_a_file_is_missing_is_told(whisper: Whisper, clips: dict[str, tuple[bytes, str]]) -> None:
+    data = clips["quick_brown_fox"][0]
+    assert (await transcribed(whisper, data)).notes == ()
+    (note,) = (await transcribed(whisper, data[: len(data) // 2])).notes
+    assert "breaks off after 1.4 s" in note
+
+
 # --- text to speech -------------------------------------------------------------------------------------------
 
 SENTENCES = """The quick brown fox jumps over the lazy dog.

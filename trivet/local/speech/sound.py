@@ -46,7 +46,8 @@ MOST_FRAMES = 1 << 48  # libsndfile's word for an unknown length is larger
 class Sound:
     """A sound file that is open for reading: WAV, FLAC, OGG (Vorbis, Opus), MP3 and what else libsndfile knows.
 
-    Raises `RequestError`, with the request's field, for an address, for what is no sound, and for an empty one."""
+    Raises `RequestError`, with the request's field, for an address, for what is no sound, and for an empty one.
+    `breaks_off` says, once it is read, that its end is missing."""
 
     def __init__(self, audio: Audio, *, field: str = "audio") -> None:
         refuse_address(audio, field)
@@ -60,6 +61,7 @@ class Sound:
         except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: a header without channels or rate
             raise self._unreadable(len(audio.data), error) from None
         self._read_frames = 0
+        self.breaks_off = _breaks_off(audio.data, self._file.format)
         self.rate: int = self._file.samplerate
         self.frames: int = self._file.frames
         # Where a stream's header does not tell its length, seeking fails, and soundfile does that after every read.
@@ -98,6 +100,10 @@ class Sound:
             last = len(rest) + len(block) < PIECE_S * self.rate
             whole = numpy.concatenate([rest, block]) if len(rest) else block
             end = len(whole) if last else _quietest(whole, self.rate)
+            if last and self.frames <= MOST_FRAMES:
+                missing = self.frames - self._read_frames  # of an MP3, whose head tells how long it is
+                self.breaks_off = self.breaks_off or missing > max(self.rate // 2, self.frames // 50)
+                self.frames = self._read_frames
             if end:
                 yield start / self.rate, resample(whole[:end], self.rate, rate)
             if last:
@@ -132,6 +138,22 @@ def refuse_address(audio: Audio, field: str) -> None:
         raise RequestError(
             "An embedded model does not fetch audio from an address. Download the file and send its bytes.", field=field
         )
+
+
+def _breaks_off(data: bytes, format: str) -> bool:
+    """Whether the file ends before it says that it does, of which libsndfile is silent: a WAV tells how long it is
+    (near the most that the field can have: it does not), and the last page of an Ogg file that it is the last
+    (RFC 3533, section 6)."""
+    if format == "OGG":
+        last = data.rfind(b"OggS")
+        return not data[last + 5 : last + 6] or not data[last + 5] & 4
+    at = 12
+    while format in ("WAV", "WAVEX") and at + 8 <= len(data):
+        size = int.from_bytes(data[at + 4 : at + 8], "little")
+        if data[at : at + 4] == b"data":
+            return size < 0x7FFF_0000 and at + 8 + size > len(data)
+        at += 8 + size + size % 2
+    return False
 
 
 def _quietest(samples: Samples, rate: int) -> int:

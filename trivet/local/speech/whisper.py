@@ -67,6 +67,7 @@ class Whisper(Loaded[Any]):
             segments.append(segment)
             yield SegmentDelta(segment=segment)
         text = "".join(segment.text for segment in segments)
+        cut = f"The file breaks off after {sound.duration_s:.1f} s: its end is missing, and so are the words in it"
         yield Done(
             response=TranscribeResponse(
                 model=self.name,
@@ -74,6 +75,7 @@ class Whisper(Loaded[Any]):
                 segments=tuple(segments),
                 language=language or (None if self._kind else "en"),
                 duration_s=round(sound.duration_s, 3),
+                notes=(cut,) if sound.breaks_off else (),
             )
         )
 
