@@ -342,6 +342,11 @@ def test_a_wrong_field_is_named(served: Served, task: str, fields: dict[str, Any
     assert param in error["message"]
 
 
+def test_a_word_that_is_none_of_a_fields_is_told_with_those_that_are(served: Served) -> None:
+    told = httpx2.post(f"{served.url}/v1/forecast", json=PLAIN["forecast"] | {"fill": "mean"}).json()
+    assert told["error"]["message"] == "fill: invalid enum value 'mean'; there are 'linear'"
+
+
 def test_images_have_vectors(served: Served, fake: Fake) -> None:
     told = httpx2.post(f"{served.url}/v1/embed", json=PLAIN["embed"]).json()
     request = fake.requests[-1]

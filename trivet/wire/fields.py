@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar, overload
+from typing import Any, Literal, TypeVar, get_args, get_origin, overload
 
 import msgspec
 
@@ -102,7 +102,16 @@ def convert(value: object, kind: type[T], path: str) -> T:
     except (msgspec.ValidationError, ValueError) as e:
         what, _, where = str(e).partition(" - at `$")
         full = path + where.rstrip("`")
+        if "enum value" in what and (values := _values(kind)):
+            what += f"; there are {', '.join(map(repr, values))}"
         raise RequestError(f"{full}: {what[:1].lower()}{what[1:]}", field=full) from None
+
+
+def _values(kind: Any) -> tuple[object, ...]:
+    """Those of a Literal, also where it may be None."""
+    if get_origin(kind) is Literal:
+        return get_args(kind)
+    return tuple(value for inner in get_args(kind) for value in _values(inner))
 
 
 def _kind(value: object) -> str:
