@@ -3,10 +3,14 @@ provider's edge, which answers every task always alike; `demo` runs on the real 
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
+import os
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import AsyncGenerator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -19,7 +23,7 @@ from tests.test_attach import PNG
 from tests.test_cli import pipe
 from trivet import Fake, registry
 from trivet.cli import demo_samples, main, media
-from trivet.types import Cost, Usage
+from trivet.types import AudioDelta, Cost, Done, Event, Usage
 
 Printed = pytest.CaptureFixture[str]
 LOCAL = registry.PROVIDERS["local"]
@@ -299,6 +303,35 @@ def test_money_is_a_number_in_json_and_null_where_nobody_knows_it(
 ) -> None:
     media.as_json(trivet.MaskResponse(model="fake", sequence="EVA", places=(), cost=cost))
     assert json.loads(capsys.readouterr().out)["cost"] == told
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes")
+def test_a_pipe_gets_sound_as_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard = threading.Event()
+
+    class Slow(trivet.Model):
+        about = trivet.About(name="slow", tasks=("speak",))
+
+        async def stream(self, request: trivet.Request) -> AsyncGenerator[Event, None]:
+            yield AudioDelta(data=b"one")
+            await asyncio.to_thread(heard.wait, 60)  # the second comes when the first is out
+            yield AudioDelta(data=b"two")
+            sound = trivet.SpeakResponse(model="slow", audio=b"onetwo", media_type="audio/wav", sample_rate=8000)
+            yield Done(response=sound)
+
+    def listen() -> bytes:
+        first = os.read(reading, 100)
+        heard.set()
+        return first
+
+    reading, writing = os.pipe()
+    monkeypatch.setattr("tests.local_stub.LocalStub.model", lambda self, name: Slow())
+    with ThreadPoolExecutor(1) as listener, open(writing, "w") as out, monkeypatch.context() as patch:
+        first = listener.submit(listen)
+        patch.setattr(sys, "stdout", out)
+        run("speak", "Hello")
+    assert (first.result(), os.read(reading, 100)) == (b"one", b"two")
+    os.close(reading)
 
 
 def test_a_dash_writes_the_sound_to_standard_output(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import stat
 import sys
 from typing import Any
 
@@ -16,7 +17,8 @@ def add(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "speak",
         help="say a text aloud, into a file",
-        description="Say a text aloud, into a file or a pipe. Without a text, what is piped into standard input.",
+        description="Say a text aloud, into a file, or into a pipe as it is made. Without a text, what is piped into "
+        "standard input.",
         epilog=examples(
             'trivet speak "The train leaves at 9." -o train.wav',
             "trivet speak < letter.txt > letter.wav",
@@ -45,6 +47,8 @@ def run(args: argparse.Namespace) -> int:
     options = {"voice": args.voice, "speed": args.speed, "format": _format(args)}
     if args.output is not None:
         media.writable(args.output)
+    if args.output is None and not args.json and _is_pipe():
+        return _into_pipe(text, args, options)
     response = speak(text, model=args.model, config=args.config, **options)
     media.notes(response)
     if args.output is not None:
@@ -57,6 +61,26 @@ def run(args: argparse.Namespace) -> int:
     else:
         length = "" if response.duration_s is None else f"{response.duration_s:.1f} s, "
         print(f"{args.output}: {length}{response.media_type}, {response.model}", file=sys.stderr)
+    return 0
+
+
+def _is_pipe() -> bool:
+    """Whether somebody may listen already. A file gets its sound whole: only then can a WAV say how long it is."""
+    try:
+        return stat.S_ISFIFO(os.fstat(sys.stdout.fileno()).st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def _into_pipe(text: str, args: argparse.Namespace, options: dict[str, Any]) -> int:
+    """The sound as it is made."""
+    from trivet.api_media import speak
+
+    with speak(text, stream=True, model=args.model, config=args.config, **options) as sound:
+        for piece in sound:
+            sys.stdout.buffer.write(piece)
+            sys.stdout.buffer.flush()
+    media.notes(sound.response)
     return 0
 
 
