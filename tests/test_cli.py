@@ -284,6 +284,17 @@ def test_python_dash_m_is_the_command() -> None:
     assert (done.stdout, done.stderr, done.returncode) == (f"trivet {trivet.__version__}\n", "", 0)
 
 
+def test_letters_that_the_output_does_not_have_are_written_as_numbers() -> None:
+    env = ENV | {"PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "-m", "trivet", "providers", "--config", "größe.toml"]
+    done = subprocess.run(command, env=env, capture_output=True)
+    assert done.returncode == 1
+    assert rb"gr\xf6\xdfe.toml" in done.stderr
+    assert b"unexpected" not in done.stderr
+    helped = subprocess.run([*command[:3], "classify", "--help"], env=env, capture_output=True)
+    assert (helped.returncode, rb"A,B,\u2026" in helped.stdout) == (0, True)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 def test_ctrl_c_stops_an_answer_without_a_traceback() -> None:
     command = subprocess.Popen(

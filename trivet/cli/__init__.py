@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ LEFT_S = 2.0  # for threads, when models have closed after a Ctrl-C
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command, and returns its exit status."""
     _open_closed()
+    _say_all()
     args = _parsed(argv)
     try:
         status: int = args.run(args)
@@ -51,6 +53,13 @@ def _open_closed() -> None:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - for the rest of the process
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+
+
+def _say_all() -> None:
+    """What the output has no letters for is written as `\\u20ac`, and ends nothing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower() not in ("utf-8", "utf8"):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _end_at_the_next_one() -> None:
