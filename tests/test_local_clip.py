@@ -362,10 +362,10 @@ def test_a_configuration_that_does_not_fit_is_refused(
 # --- ONNX ---------------------------------------------------------------------------------------------------
 
 
-def export(at: Path, kind: str, *, parts: tuple[str, ...] = ("model",)) -> None:
+def export(at: Path, kind: str, *, parts: tuple[str, ...] = ("model",), images: int | str = "i") -> None:
     """Networks with the inputs and outputs of Optimum's (`model`) or transformers.js's (`text_model`, `vision_model`)
     exports, made here of as little as will do: a text is the sum of its tokens' rows of a table, an image that of its
-    channels' means. Logits are 30 times the cosine, for a SigLIP less 4."""
+    channels' means. Logits are 30 times the cosine, for a SigLIP less 4. `images` is how many it takes at once."""
     siglip = kind == "siglip"
     rng, wide = np.random.default_rng(3), 40 if siglip else 24
     weights = {
@@ -396,8 +396,9 @@ def export(at: Path, kind: str, *, parts: tuple[str, ...] = ("model",)) -> None:
         helper.make_node("Mul", ["cosines", "scale"], ["scaled"]),
         helper.make_node("Add", ["scaled", "bias"], ["logits_per_image"]),
     ]
-    ids = [helper.make_tensor_value_info(n, TensorProto.INT64, ["t", "s"]) for n in ("input_ids", "attention_mask")]
-    pixels = [helper.make_tensor_value_info("pixel_values", TensorProto.FLOAT, ["i", 3, "h", "w"])]
+    shape = ["t", 20 if siglip else "s"]  # what a SigLIP is given is filled up, always
+    ids = [helper.make_tensor_value_info(n, TensorProto.INT64, shape) for n in ("input_ids", "attention_mask")]
+    pixels = [helper.make_tensor_value_info("pixel_values", TensorProto.FLOAT, [images, 3, "h", "w"])]
     made = {
         "model": (text + vision + together, ids + pixels, ("logits_per_image", "text_embeds", "image_embeds")),
         "text_model": (text, ids, ("text_embeds",)),
@@ -453,6 +454,15 @@ def test_two_onnx_files_of_a_siglip_have_no_probabilities(tmp_path: Path) -> Non
     export(clip_folders.described(tmp_path, "siglip"), "siglip", parts=("text_model", "vision_model"))
     with pytest.raises(UnsupportedError, match=r"put its model\.safetensors or model\.onnx into the folder"):
         classify(tmp_path, ("cat", "dog"))
+
+
+def test_an_onnx_file_that_takes_one_image_only_is_told_so(tmp_path: Path) -> None:
+    export(clip_folders.described(tmp_path, "clip"), "clip", images=1)
+    assert len(embed(tmp_path, images=PICTURES[:1])) == 1
+    with pytest.raises(
+        WeightsError, match=r"model\.onnx does not run: .* Export it with any number of texts and images"
+    ):
+        embed(tmp_path, images=PICTURES)
 
 
 def test_a_damaged_onnx_file_is_named(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ class Exported:
         """The numbers that make logits of cosines, from some of both: a graph has them, but under no name of its own.
         Least squares over texts of one token each, with an image of one grey."""
         np, config = self._np, self.config
-        rows = np.full((16, 3), config.eos if config.family == "clip" else config.pad, np.int64)
+        rows = self._text.no_text.repeat(16, axis=0)
         rows[:, 0] = np.arange(16)
         image = np.full((1, 3, config.side, config.side), 0.5, np.float32)
         texts, images = self.texts(rows), self.images(image)
@@ -70,7 +70,7 @@ class _Session:
                 str(file), session_options(runtime, threads), providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # it has no class of its own for what it cannot read
-            raise WeightsError(f"{file} is not loaded: {error}. Export the model again") from error
+            raise WeightsError(f"{file} is not loaded: {_said(error)}. Export the model again") from error
         self._inputs = [value.name for value in self._session.get_inputs()]
         self._outputs = [value.name for value in self._session.get_outputs()]
         if unknown := set(self._inputs) - set(KNOWN):
@@ -81,7 +81,7 @@ class _Session:
         # Without it the other network runs too, on nothing, and its answer is thrown away.
         self._options.only_execute_path_to_fetches = True
         length = config.most if config.family == "siglip" else 2
-        self._no_text = self._np.full((1, length), config.eos if config.family == "clip" else config.pad, "i8")
+        self.no_text = self._np.full((1, length), config.eos if config.family == "clip" else config.pad, "i8")
         self._no_image = self._np.zeros((1, 3, config.side, config.side), "f4")
 
     def run(self, names: Sequence[str], ids: Array | None, pixels: Array | None) -> Array:
@@ -89,11 +89,20 @@ class _Session:
         output = next((name for name in names if name in self._outputs), None)
         if output is None:
             raise WeightsError(f"{self.file} gives {', '.join(self._outputs)}, and not {' or '.join(names)}")
-        ids = self._no_text if ids is None else ids
+        ids = self.no_text if ids is None else ids
         feeds = {
             "input_ids": ids,
             "attention_mask": self._np.ones(ids.shape, "i8"),  # CLIP looks back only; SigLIP looks at what fills up too
             "pixel_values": self._no_image if pixels is None else pixels,
         }
-        found: Array = self._session.run([output], {name: feeds[name] for name in self._inputs}, self._options)[0]
+        try:
+            found: Array = self._session.run([output], {name: feeds[name] for name in self._inputs}, self._options)[0]
+        except Exception as error:  # as above
+            raise WeightsError(
+                f"{self.file} does not run: {_said(error)}. Export it with any number of texts and images"
+            ) from error
         return found
+
+
+def _said(error: Exception) -> str:
+    return " ".join(str(error).split()).rstrip(".")
