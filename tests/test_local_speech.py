@@ -22,6 +22,7 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.terminal import on_terminal
 from trivet.cli import main
 from trivet.errors import RequestError, TrivetError, UnsupportedError, WeightsError
 from trivet.local import weights
@@ -360,6 +361,16 @@ def test_a_file_that_breaks_off_is_refused() -> None:
         list(Sound(Audio(data=whole[: len(whole) // 2])).pieces(16_000))
 
 
+def test_of_a_higher_rate_no_more_samples_are_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trivet.local.speech.sound.PIECE_S", 12)
+    monkeypatch.setattr("trivet.local.speech.sound.LEAST_S", 1)
+    monkeypatch.setattr("trivet.local.speech.sound.CUT_S", 1)
+    samples = tone(440, 48_000, 9)
+    pieces = [piece for _, piece in Sound(Audio(data=file(samples, 48_000))).pieces(16_000)]
+    assert max(map(len, pieces)) <= 4 * 16_000
+    assert sum(map(len, pieces)) == pytest.approx(9 * 16_000, abs=len(pieces))
+
+
 FORMATS = [("WAV", "PCM_16"), ("WAV", "FLOAT"), ("MP3", None), ("OGG", "VORBIS"), ("OGG", "OPUS")]
 
 
@@ -385,6 +396,16 @@ async def test_that_the_end_of_a_file_is_missing_is_told(whisper: Whisper, clips
     assert (await transcribed(whisper, data)).notes == ()
     (note,) = (await transcribed(whisper, data[: len(data) // 2])).notes
     assert "breaks off after 1.4 s" in note
+
+
+def test_a_terminal_shows_how_far_a_transcript_is(
+    whisper_folder: Path, clips: dict[str, tuple[bytes, str]], tmp_path: Path
+) -> None:
+    (tmp_path / "talk.wav").write_bytes(clips["quick_brown_fox"][0])
+    told = on_terminal(tmp_path, 80, "transcribe", "talk.wav", "--srt")
+    assert "0/3" in told
+    assert "3/3" in told  # seconds
+    assert "00:00:00,000 --> " in told
 
 
 # --- text to speech -------------------------------------------------------------------------------------------

@@ -33,20 +33,28 @@ def add(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from trivet.api_media import transcribe
+    from trivet.calls import bar
 
     if args.json and (args.srt or args.vtt):
         args.usage("--json, --srt and --vtt are three forms: choose one")
     options = {"language": args.language, "prompt": args.prompt, "words": args.words}
     sound = media.file(args, "recording")
     plain = not (args.json or args.srt or args.vtt)
-    with transcribe(sound, stream=True, model=args.model, config=args.config, **options) as segments:
+    # Where the segments are not seen as they come, which can take long: a second is a step.
+    watched = sys.stderr.isatty() and not (plain and sys.stdout.isatty())
+    seconds, heard = (_seconds(sound), 0) if watched else (0, 0)
+    with (
+        bar(seconds, seconds > 0) as advance,
+        transcribe(sound, stream=True, model=args.model, config=args.config, **options) as segments,
+    ):
         for segment in segments:
             if plain:
                 print(segment.text.strip(), flush=True)
-            elif sys.stderr.isatty():  # what is printed at the end can take long
-                print(f"\r{segment.end_s:.0f} s …", end="", file=sys.stderr, flush=True)
-    if not plain and sys.stderr.isatty():
-        print("\r\033[K", end="", file=sys.stderr, flush=True)
+            for _ in range(heard, min(seconds, round(segment.end_s))):
+                advance()
+            heard = max(heard, round(segment.end_s))
+        for _ in range(heard, seconds):  # nothing is said in the rest
+            advance()
     response = segments.response
     media.notes(response)
     if args.json:
@@ -58,3 +66,15 @@ def run(args: argparse.Namespace) -> int:
     elif not response.text.strip():
         print("trivet: nothing is said that the model can make out.", file=sys.stderr)
     return 0
+
+
+def _seconds(sound: Any) -> int:
+    """How long a recording is; 0 where only the model can tell."""
+    from trivet import inputs
+    from trivet.errors import TrivetError
+    from trivet.local.speech.sound import Sound
+
+    try:
+        return round(Sound(inputs.sound(sound)).duration_s)
+    except TrivetError:
+        return 0

@@ -38,6 +38,7 @@ FORMATS: dict[str, tuple[str, str, tuple[int, ...]]] = {
     "opus": ("OGG", "OPUS", (8_000, 12_000, 16_000, 24_000, 48_000)),
 }
 PIECE_S = 600  # of a long sound, what is in memory at once
+LEAST_S = 60
 CUT_S = 30  # it is cut at the quietest place within so much of its end
 QUIET_S = 0.2
 MOST_FRAMES = 1 << 48  # libsndfile's word for an unknown length is larger
@@ -91,13 +92,15 @@ class Sound:
 
     def pieces(self, rate: int) -> Iterator[tuple[float, Samples]]:
         """The sound at `rate` in pieces of at most ten minutes, each with its start in seconds, cut where it is quiet.
+        Of a file of a higher rate they are shorter, but for a minute: what is in memory is its samples.
 
         Raises `RequestError` where the file breaks off or has numbers that are none in it."""
         numpy = needed("numpy", EXTRA)
         start, rest = 0, numpy.zeros(0, numpy.float32)
+        most = max(PIECE_S * min(self.rate, rate), min(PIECE_S, LEAST_S) * self.rate)
         while True:
-            block = self._read(PIECE_S * self.rate - len(rest))
-            last = len(rest) + len(block) < PIECE_S * self.rate
+            block = self._read(most - len(rest))
+            last = len(rest) + len(block) < most
             whole = numpy.concatenate([rest, block]) if len(rest) else block
             end = len(whole) if last else _quietest(whole, self.rate)
             if last and self.frames <= MOST_FRAMES:
