@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar, cast, overload
 
 from trivet import inputs
 from trivet.calls import ConfigLike, answer, bar, call, each, events, named
+from trivet.collect import vectors_together
 from trivet.errors import RequestError
 from trivet.inputs import Picture, Proteins, Series, Sound
 from trivet.model import Model
@@ -88,7 +89,7 @@ def embed(
     over = bridge()
     with bar(len(pieces), progress) as advance:
         answers = over.run(lambda: each(pieces, lambda piece: answer(over, piece, model, config), AT_ONCE, advance))
-    return _together(answers)
+    return vectors_together(answers)
 
 
 def rerank(
@@ -117,16 +118,21 @@ def classify(
     labels: Iterable[str] | None = None,
     *,
     top: int = 5,
+    template: str | None = None,
     model: str | Model | None = None,
     config: ConfigLike | None = None,
 ) -> ClassifyResponse:
     """What is in a picture: `.labels`, the most likely first, each with its `score`. They are the model's own, or those
-    in `labels`, which takes a model that knows words and images. `top` is how many to tell; of `labels`, all are."""
+    in `labels`, which takes a model that knows words and images. `top` is how many to tell; of `labels`, all are. ::
+
+        trivet.classify("cat.jpg", ["cat", "dog"], model="./clip-vit-base-patch32").labels[0].label
+
+    A CLIP is asked about "a photo of a LABEL.", which `template="an X-ray of a {}."` says otherwise.
+    """
     if isinstance(labels, str):
         raise TypeError(f"labels are a list, and this is one string: use [{labels!r}]")
-    request = _made(
-        Classify, image=inputs.picture(image), labels=() if labels is None else inputs.texts(labels, "labels"), top=top
-    )
+    said = () if labels is None else inputs.texts(labels, "labels")
+    request = _made(Classify, image=inputs.picture(image), labels=said, top=top, template=template)
     return cast(ClassifyResponse, call(request, model, config))
 
 
@@ -305,14 +311,3 @@ def _pieces(request: Embed, kind: str) -> list[Embed]:
     (https://platform.openai.com/docs/api-reference/embeddings/create)."""
     given = getattr(request, kind)
     return [replace(request, **{kind: given[at : at + MOST]}) for at in range(0, len(given), MOST)]
-
-
-def _together(answers: Sequence[EmbedResponse]) -> EmbedResponse:
-    """As one answer. What is unknown of one is unknown of all."""
-    whole = replace(answers[0], id=None, raw=None, vectors=tuple(v for one in answers for v in one.vectors))
-    usage, cost = answers[0].usage, answers[0].cost
-    for one in answers[1:]:
-        usage += one.usage
-        cost = None if cost is None or one.cost is None else cost + one.cost
-    notes = dict.fromkeys(note for one in answers for note in one.notes)
-    return replace(whole, usage=usage, cost=cost, notes=tuple(notes))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from trivet.types import (
     Choice,
     Citation,
+    EmbedResponse,
     Event,
     FinishReason,
     Json,
@@ -21,6 +22,7 @@ from trivet.types import (
     ToolCall,
     ToolCallDelta,
     WholePart,
+    replace,
 )
 
 
@@ -117,3 +119,14 @@ class _Growing:
         if self.kind is ThinkingDelta:
             return Thinking(text=joined, signature=self.signature, redacted=self.redacted, provider=self.provider)
         return ToolCall(id=self.id or "", name=self.name or "", arguments=joined or "{}")
+
+
+def vectors_together(answers: Sequence[EmbedResponse]) -> EmbedResponse:
+    """Those of several requests as one answer. What is unknown of one is unknown of all."""
+    whole = replace(answers[0], id=None, raw=None, vectors=tuple(v for one in answers for v in one.vectors))
+    usage, cost = answers[0].usage, answers[0].cost
+    for one in answers[1:]:
+        usage += one.usage
+        cost = None if cost is None or one.cost is None else cost + one.cost
+    notes = dict.fromkeys(note for one in answers for note in one.notes)
+    return replace(whole, usage=usage, cost=cost, notes=tuple(notes))

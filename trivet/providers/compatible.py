@@ -54,6 +54,7 @@ class Compatible(Hosted):
         self.needs_key = host.needs_key and not _brings_key(settings, host)
         self.self_served = host.where == "self-served"
         self.quirks = host.quirks
+        self.most_texts = host.most_texts
         tasks: dict[str, tuple[type[Request], Route]] = {
             **_OTHERS,
             "chat": (Chat, _CHATS[host.protocols[0]]),

@@ -21,6 +21,7 @@ class Gemini(Hosted):
     family = "gemini"
     base_url = "https://generativelanguage.googleapis.com/v1beta"
     key_variable = "GEMINI_API_KEY"
+    most_texts = 100  # of batchEmbedContents, whose error says so
     list_path = "models?pageSize=1000"  # the most that it gives on a page
     routes = {  # noqa: RUF012
         Chat: Route(

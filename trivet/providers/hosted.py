@@ -14,10 +14,10 @@ import msgspec
 
 from trivet.errors import AuthError, ConfigError, MissingKeyError, ProviderError, RequestError, TrivetError
 from trivet.model import About, Model, Provider
-from trivet.providers import reading
+from trivet.providers import batches, reading
 from trivet.providers.http import Http, Timeouts
 from trivet.providers.settings import ProviderSettings
-from trivet.types import Chat, Conversation, Done, Event, Read, Request, Start, Value, replace, task_name
+from trivet.types import Chat, Conversation, Done, Embed, Event, Read, Request, Start, Value, replace, task_name
 from trivet.wire import Back, Target, source, sse
 from trivet.wire.loose import loosen
 from trivet.wire.marks import leave_out_hints, leave_out_marks
@@ -44,6 +44,7 @@ class Hosted(Provider):
     needs_key = True
     self_served = False
     unsigned_thinking = False
+    most_texts: int | None = None  # of one request for vectors, None where there is no such limit
     routes: Mapping[type[Request], Route]
     quirks: Mapping[str, Any] = {}
     forwards: tuple[str, ...] = ()  # headers of the client's that go on
@@ -187,6 +188,9 @@ class HostedModel(Model):
     def stream(self, request: Request) -> AsyncGenerator[Event, None]:
         if isinstance(request, Read) and Chat in self.provider.routes:
             return reading.told(self._stream(reading.as_chat(request)), self.about.name)
+        most = self.provider.most_texts
+        if most is not None and isinstance(request, Embed) and len(request.texts) > most:
+            return batches.in_batches(self._stream, request, most)
         return self._stream(request)
 
     async def _stream(self, request: Request) -> AsyncGenerator[Event, None]:

@@ -25,7 +25,7 @@ class Host(Value, frozen=True, kw_only=True):
     like. `port` is where a server of one's own usually listens. `protocols` are those that a chat may be asked in: the
     client's where it is among them, else the first; `completions` is the one of plain completions. `key_header` is what
     the key is sent in. `rerank_path` and `complete_path` go on from the base URL, where these are not beside the
-    others."""
+    others. `most_texts` is how many one request for vectors may have."""
 
     name: str
     base_url: str | None = None
@@ -41,6 +41,7 @@ class Host(Value, frozen=True, kw_only=True):
     completions: Literal["openai-completions", "mistral-fim"] = "openai-completions"
     rerank_path: str | None = None
     complete_path: str | None = None
+    most_texts: int | None = None
     lists: bool = True  # whether its models can be asked for
     quirks: Mapping[str, Any] = {}
 
@@ -185,6 +186,7 @@ _ROWS = (
     # reranker-api (`top_k`); no list of models.
     Host(
         name="voyage",
+        most_texts=1000,
         base_url="https://api.voyageai.com/v1",
         key_variable="VOYAGE_API_KEY",
         tasks=("embed", "rerank"),
@@ -205,6 +207,7 @@ _ROWS = (
     # Cohere's own address, /v2/rerank (docs.cohere.com/reference/rerank).
     Host(
         name="cohere",
+        most_texts=96,  # docs.cohere.com/reference/embed
         base_url="https://api.cohere.ai/compatibility/v1",
         key_variable="COHERE_API_KEY",
         tasks=("chat", "embed", "rerank"),

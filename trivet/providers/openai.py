@@ -24,6 +24,7 @@ class OpenAI(Hosted):
     family = "openai"
     base_url = "https://api.openai.com/v1"
     key_variable = "OPENAI_API_KEY"
+    most_texts = 2048  # developers.openai.com/api/reference/resources/embeddings/methods/create
     quirks: Mapping[str, Any] = {"reasoning_details": False}
     routes: Mapping[type[Request], Route] = {
         Chat: RESPONSES,
