@@ -139,7 +139,7 @@ def test_a_plain_tasks_schema_has_the_fields_that_it_reads_and_tells(wire: Plain
     assert set(asked["properties"]) == {"model", *(f.name for f in wire.fields)}
     assert asked["required"] == [f.name for f in wire.fields if f.required]
     assert asked["additionalProperties"] is False
-    assert set(told["properties"]) == {"model", "usage", *(f.name for f in wire.answers)}
+    assert set(told["properties"]) == {"model", "notes", "usage", *(f.name for f in wire.answers)}
     assert set(told["required"]) == set(told["properties"])
 
 

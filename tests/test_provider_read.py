@@ -75,6 +75,11 @@ async def test_a_refusal_is_an_error_and_no_text_of_the_image() -> None:
         await asked(chat("", refusal="I cannot"))
 
 
+async def test_an_image_whose_type_nobody_has_said_is_told_with_it() -> None:
+    _, seen = await asked(chat("A"), Read(image=Image(data=PNG)))
+    assert seen.json["messages"][0]["content"][0]["image_url"]["url"].startswith("data:image/png;base64,")
+
+
 async def test_an_address_goes_on_to_the_host() -> None:
     _, seen = await asked(chat("A"), replace(ASKED, image=Image(url="https://example.org/a.png")))
     assert seen.json["messages"][0]["content"][0]["image_url"]["url"] == "https://example.org/a.png"

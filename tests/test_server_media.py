@@ -17,7 +17,7 @@ import pytest
 from tests.servers import CEILING_S, Process, Served, serving, start_trivet
 from trivet.errors import RequestError, TransportError, UnsupportedError
 from trivet.fake import Fake
-from trivet.types import Classify, Embed, Image, SpeakResponse, Transcribe
+from trivet.types import Classify, Embed, Image, ReadResponse, SpeakResponse, Transcribe
 
 SOUND = ("talk.wav", b"RIFF....WAVE", "audio/wav")
 PNG = base64.b64encode(b"\x89PNG").decode()
@@ -276,7 +276,8 @@ def test_rerank_where_each_of_coheres_clients_asks(served: Served, path: str) ->
 def test_a_plain_task(served: Served, task: str, told: dict[str, Any]) -> None:
     answer = httpx2.post(f"{served.url}/v1/{task}", json=PLAIN[task] | {"model": "m"})
     assert answer.status_code == 200
-    assert answer.json() == {"model": "fake", **told, "usage": {"input_tokens": None, "output_tokens": None}}
+    usage = {"input_tokens": None, "output_tokens": None}
+    assert answer.json() == {"model": "fake", **told, "notes": [], "usage": usage}
 
 
 @pytest.mark.parametrize("task", PLAIN)
@@ -353,6 +354,13 @@ def test_images_have_vectors(served: Served, fake: Fake) -> None:
     assert isinstance(request, Embed)
     assert request.images == (Image(data=b"\x89PNG"), Image(data=b"\x89PNG", media_type="image/png"))
     assert told["vectors"] == [[4.0, 1.0]] * 2
+
+
+def test_what_was_done_otherwise_than_asked_is_told() -> None:
+    answer = ReadResponse(model="m", lines=(), notes=("It tells no boxes",))
+    with serving({"m": Fake(lambda request: answer)}) as served:
+        told = httpx2.post(f"{served.url}/v1/read", json=PLAIN["read"]).json()
+    assert told["notes"] == ["It tells no boxes"]
 
 
 def test_a_refusal_of_the_model_is_in_openais_shape() -> None:

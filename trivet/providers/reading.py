@@ -20,12 +20,16 @@ ASKED = (
     f"{NOTHING}"
 )
 _FENCE = "```"
+# What hosts want to be told of an image, and a client need not have said: the formats that all of them take.
+_BEGINNINGS = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GIF8": "image/gif", b"RIFF": "image/webp"}
 
 
 def as_chat(request: Read) -> Chat:
-    return Chat(
-        model=request.model, context=request.context, messages=(user(request.image, ASKED),), extra=request.extra
-    )
+    image = request.image
+    if image.data is not None and image.media_type is None:
+        kinds = (kind for begin, kind in _BEGINNINGS.items() if image.data.startswith(begin))
+        image = replace(image, media_type=next(kinds, None))
+    return Chat(model=request.model, context=request.context, messages=(user(image, ASKED),), extra=request.extra)
 
 
 async def told(chat: AsyncGenerator[Event, None], name: str) -> AsyncGenerator[Event, None]:

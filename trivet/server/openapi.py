@@ -286,7 +286,8 @@ def _asked(wire: plain_tasks.PlainTask) -> type:
 
 def _told(wire: plain_tasks.PlainTask) -> type:
     kind: type = wire.kind.response_type
-    fields = [("model", str), *((field.name, field.type) for field in wire.answers), ("usage", plain_tasks.Tokens)]
+    own = ((field.name, field.type) for field in wire.answers)
+    fields = [("model", str), *own, ("notes", tuple[str, ...]), ("usage", plain_tasks.Tokens)]
     return msgspec.defstruct(kind.__name__, fields, namespace={"__doc__": kind.__doc__})
 
 

@@ -90,7 +90,7 @@ class PlainTask:
 
 
 class Renderer:
-    """One request's answer: who gave it, the `fields` of the response, and its tokens."""
+    """One request's answer: who gave it, the `fields` of the response, its notes, and its tokens."""
 
     def __init__(self, fields: list[str]) -> None:
         self._fields = fields
@@ -98,7 +98,7 @@ class Renderer:
     def whole(self, response: Response) -> bytes:
         body = {name: getattr(response, name) for name in self._fields}
         usage = Tokens(response.usage.input_tokens, response.usage.output_tokens)
-        return msgspec.json.encode({"model": response.model, **body, "usage": usage})
+        return msgspec.json.encode({"model": response.model, **body, "notes": response.notes, "usage": usage})
 
     def event(self, event: Event) -> bytes:
         """The protocol has no streams: the whole answer at once."""
