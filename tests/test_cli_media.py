@@ -125,6 +125,11 @@ def test_classify_chooses_among_labels(capsys: Printed) -> None:
     assert capsys.readouterr().out == "0.5000\tred fox\n0.5000\towl\n"
 
 
+def test_classify_asks_about_labels_as_it_is_told(capsys: Printed) -> None:
+    run("classify", "photo.png", "--labels", "fox, owl", "--template", "a drawing of a {}.")
+    assert asked().template == "a drawing of a {}."  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize("name", [["-"], []])
 def test_a_picture_can_be_piped(name: list[str], capsys: Printed, monkeypatch: pytest.MonkeyPatch) -> None:
     pipe(monkeypatch, PNG)

@@ -94,7 +94,7 @@ def test_pictures_are_scaled_cut_and_normalised_as_transformers_does(kind: str, 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_scores_are_those_of_transformers_logits(kind: str, folders: dict[str, Path]) -> None:
-    requests = [Classify(image=one, labels=TEXTS, extra={"template": "{}"}) for one in PICTURES]
+    requests = [Classify(image=one, labels=TEXTS, template="{}") for one in PICTURES]
     for response, logits in zip(ask(folders[kind], *requests), REFERENCE[kind]["logits"], strict=True):
         scores = {label.label: label.score for label in response.labels}
         told = np.array([math.log(scores[text]) for text in TEXTS])
@@ -168,7 +168,7 @@ def test_a_label_is_asked_about_as_clips_authors_do(folders: dict[str, Path]) ->
     asked, plain = ask(
         folders["clip"],
         Classify(image=PICTURES[0], labels=("cat", "dog")),
-        Classify(image=PICTURES[0], labels=("a photo of a cat.", "a photo of a dog."), extra={"template": "{}"}),
+        Classify(image=PICTURES[0], labels=("a photo of a cat.", "a photo of a dog."), template="{}"),
     )
     assert TEMPLATE == "a photo of a {}."
     assert [label.score for label in asked.labels] == [label.score for label in plain.labels]
@@ -211,21 +211,20 @@ def test_that_one_label_alone_means_nothing_is_said(folders: dict[str, Path]) ->
 
 
 @pytest.mark.parametrize(
-    ("labels", "extra", "why"),
+    ("labels", "changes", "why"),
     [
         ((), {}, "has no labels of its own: say which to choose from"),
         (("cat", " "), {}, r"labels\[1\] is empty"),
         (("cat", "dog", "cat"), {}, r"labels\[2\] is 'cat', as labels\[0\] is: say each once"),
         (("cat",), {"template": "a photo"}, "template is 'a photo', and must have {} once"),
-        (("cat",), {"template": 3}, "template is 3"),
-        (("cat",), {"temperature": 3}, "does not know temperature"),
+        (("cat",), {"extra": {"temperature": 3}}, "does not know temperature"),
     ],
 )
 def test_labels_that_cannot_be_chosen_from_are_refused_before_the_weights_load(
-    labels: tuple[str, ...], extra: dict[str, Any], why: str, tmp_path: Path
+    labels: tuple[str, ...], changes: dict[str, Any], why: str, tmp_path: Path
 ) -> None:
     with pytest.raises(RequestError, match=why):
-        classify(clip_folders.described(tmp_path, "clip"), labels, extra=extra)
+        classify(clip_folders.described(tmp_path, "clip"), labels, **changes)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -271,10 +271,13 @@ async def test_a_picture_of_any_shape_is_classified(size: tuple[int, int], effic
     assert len(answer.labels) == 5
 
 
-async def test_labels_of_ones_own_need_another_kind_of_model(efficientnet: EfficientNetLite) -> None:
+@pytest.mark.parametrize("asked", [{"labels": ("cat", "dog")}, {"template": "a photo of a {}."}])
+async def test_labels_of_ones_own_need_another_kind_of_model(
+    asked: dict[str, Any], efficientnet: EfficientNetLite
+) -> None:
     with pytest.raises(UnsupportedError, match=r"knows only its own 1,000 labels.*zero-shot needs a CLIP") as caught:
-        await efficientnet.call(Classify(image=Image(data=saved(NOISE)), labels=("cat", "dog")))
-    assert caught.value.field == "labels"
+        await efficientnet.call(Classify(image=Image(data=saved(NOISE)), **asked))
+    assert caught.value.field == next(iter(asked))
 
 
 def test_the_names_of_the_classes_are_a_thousand_different_ones() -> None:

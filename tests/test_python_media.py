@@ -49,6 +49,10 @@ CALLS: list[tuple[Callable[[Fake], Any], trivet.Request]] = [
     (lambda m: trivet.rerank("q", ["a", "b"], top=1, model=m), trivet.Rerank(query="q", documents=("a", "b"), top=1)),
     (lambda m: trivet.classify(PNG, model=m), trivet.Classify(image=IMAGE)),
     (lambda m: trivet.classify(PNG, ["x"], top=2, model=m), trivet.Classify(image=IMAGE, labels=("x",), top=2)),
+    (
+        lambda m: trivet.classify(PNG, ["x"], template="a {}", model=m),
+        trivet.Classify(image=IMAGE, labels=("x",), template="a {}"),
+    ),
     (lambda m: trivet.read(PNG, model=m), trivet.Read(image=IMAGE)),
     (lambda m: trivet.transcribe(WAV, model=m), trivet.Transcribe(audio=AUDIO)),
     (

@@ -16,11 +16,15 @@ def add(subparsers: Any) -> None:
         epilog=examples(
             "trivet classify photo.jpg --top 3",
             "cat photo.jpg | trivet classify -",
+            "trivet classify photo.jpg --labels cat,dog --model ./clip-vit-base-patch32",
         ),
     )
     parser.add_argument("file", metavar="FILE", nargs="?", help="an image; - or none: standard input")
     parser.add_argument(
         "--labels", metavar="A,B,…", help="choose among these, which takes a model that knows words and images"
+    )
+    parser.add_argument(
+        "--template", metavar="TEXT", help="what such a model is asked about a label, which goes where it has {}"
     )
     parser.add_argument("--top", type=media.count, default=5, metavar="N", help="print this many (default: 5)")
     media.takes_model(parser, run)
@@ -33,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     if labels == []:
         args.usage("--labels has no label: write them as --labels cat,dog")
     image = media.file(args, "image")
-    response = classify(image, labels, top=args.top, model=args.model, config=args.config)
+    response = classify(image, labels, top=args.top, template=args.template, model=args.model, config=args.config)
     media.notes(response)
     if args.json:
         media.as_json(response)

@@ -30,13 +30,15 @@ class ClassifyResponse(Response, tag="classify", frozen=True, kw_only=True):
 
 class Classify(Request, tag="classify", frozen=True, kw_only=True):
     """Which of the model's own labels an image has, or which of `labels`, by a model that knows words and images
-    (zero-shot). `top` is how many to tell; all where labels are given."""
+    (zero-shot). `top` is how many to tell; all where labels are given. `template` is what is asked about a label, which
+    goes where it has `{}`; None is the model's own way."""
 
     response_type = ClassifyResponse
 
     image: Image
     labels: tuple[str, ...] = ()
     top: int = 5
+    template: str | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.top, int) and self.top < 1:

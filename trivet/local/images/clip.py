@@ -45,17 +45,18 @@ class Said(NamedTuple):
 class Clip(Loaded[Weights]):
     """A CLIP or a SigLIP by its folder. Vectors have length 1, those of texts and of images in the same space.
 
-    A label is asked about as "a photo of a LABEL.", which is what CLIP's authors do; `extra={"template": "…{}…"}` says
-    it otherwise ("{}" alone: the label as it is). CLIP's scores are the softmax over the labels, of all together 1.
-    SigLIP judges each label by itself: its scores are independent probabilities, which may all be small, and the
-    answer's notes say so. A text that is longer than the network takes is refused, or cut where
-    `truncate` asks for it.
+    A label is asked about as "a photo of a LABEL.", which is what CLIP's authors do; `template` says it otherwise ("{}"
+    alone: the label as it is). CLIP's scores are the softmax over the labels, of all together 1. SigLIP judges each
+    label by itself: its scores are independent probabilities, which may all be small, and the answer's notes say so.
+
+    Of a picture CLIP sees the square in its middle, SigLIP the whole, squeezed. A text that is longer than the network
+    takes is refused, or cut where `truncate` asks for it.
     """
 
     tasks = ("classify", "embed")
     inputs = ("text", "image")
     extra = "images"
-    fields = frozenset({"template", "user"})  # the latter is a client's own label
+    fields = frozenset({"user"})  # a client's own label
 
     def check(self, request: Request) -> None:
         if isinstance(request, Classify):
@@ -64,10 +65,10 @@ class Clip(Loaded[Weights]):
             self._check_embed(request)
 
     def _check_labels(self, request: Classify) -> None:
-        template = request.extra.get("template", TEMPLATE)
-        if not isinstance(template, str) or template.count("{}") != 1:
+        if request.template is not None and request.template.count("{}") != 1:
             raise RequestError(
-                f"template is {template!r}, and must have {{}} once, where a label goes: {TEMPLATE!r}", field="template"
+                f"template is {request.template!r}, and must have {{}} once, where a label goes: {TEMPLATE!r}",
+                field="template",
             )
         if not request.labels:
             raise RequestError(
@@ -138,7 +139,7 @@ class Clip(Loaded[Weights]):
 
     async def _classified(self, request: Classify) -> ClassifyResponse:
         pixels, notes = await self.in_thread(lambda: self._pixels(request.image, "image"))
-        template = request.extra.get("template", TEMPLATE)
+        template = request.template or TEMPLATE
         prompts = tuple(template.replace("{}", label) for label in request.labels)
         if self._said is None or self._said[0] != prompts:  # many images are asked about with the same labels
             self._said = prompts, await self._text_vectors(prompts, "labels")

@@ -37,12 +37,13 @@ class EfficientNetLite(Sighted[Any]):
 
     def check(self, request: Request) -> None:
         assert isinstance(request, Classify)
-        if request.labels:
-            raise UnsupportedError(
-                f"{self.name} knows only its own {len(classes()):,} labels (ImageNet's): zero-shot needs a CLIP, a "
-                "model that knows words and images. Leave `labels` out, or name such a model",
-                field="labels",
-            )
+        for field in ("labels", "template"):
+            if getattr(request, field):
+                raise UnsupportedError(
+                    f"{self.name} knows only its own {len(classes()):,} labels (ImageNet's): zero-shot needs a CLIP, a "
+                    f"model that knows words and images. Leave `{field}` out, or name the folder of such a model",
+                    field=field,
+                )
 
     def load(self) -> Any:
         needed("numpy", self.extra)
