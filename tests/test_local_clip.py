@@ -320,6 +320,20 @@ def test_what_a_folder_lacks_is_named(missing: str, tmp_path: Path) -> None:
         Local(LocalSettings(home=str(tmp_path))).at(str(tmp_path))
 
 
+def test_how_pictures_are_wanted_may_be_a_part_of_processor_config(folders: dict[str, Path], tmp_path: Path) -> None:
+    """As transformers 5.24.0's CLIPProcessor.save_pretrained writes it."""
+    clip_folders.folder(tmp_path, "clip")
+    (own := tmp_path / "preprocessor_config.json").unlink()
+    told = {"image_processor": clip_folders.preprocessing("clip"), "processor_class": "CLIPProcessor"}
+    (tmp_path / "processor_config.json").write_text(json.dumps(told))
+    assert tmp_path / "processor_config.json" in files(tmp_path)
+    assert own not in files(tmp_path)
+    assert embed(tmp_path, images=PICTURES) == pytest.approx(embed(folders["clip"], images=PICTURES))
+    (tmp_path / "processor_config.json").write_text('{"image_processor": {"size": {}}}')
+    with pytest.raises(WeightsError, match=r"processor_config\.json cannot be used: KeyError\('height'\)"):
+        embed(tmp_path, images=PICTURES)
+
+
 def test_a_folder_without_a_network_is_refused(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"has the config\.json of a CLIP and no network"):
         files(clip_folders.described(tmp_path, "siglip"))

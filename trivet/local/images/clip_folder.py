@@ -75,7 +75,8 @@ PREPROCESSING: dict[str, dict[str, Any]] = {
 }
 INDEX = "model.safetensors.index.json"
 MOST_RATIO = 100  # of a picture's sides, where its middle is cut out
-DESCRIBED = ("tokenizer.json", "preprocessor_config.json")
+# How pictures are wanted: a file of its own or, as transformers writes it from version 5 on, a part of another.
+PICTURES = ("preprocessor_config.json", "processor_config.json")
 
 
 def files(folder: Path) -> tuple[Path, ...]:
@@ -84,9 +85,12 @@ def files(folder: Path) -> tuple[Path, ...]:
     Raises `WeightsError` where it is one and not whole."""
     if _family(folder) is None:
         return ()
-    for name in DESCRIBED:
-        if not (folder / name).is_file():
-            raise WeightsError(f"{folder} has the config.json of a CLIP and no {name}: get the whole folder.")
+    described = []
+    for names in (("tokenizer.json",), PICTURES):
+        there = [folder / name for name in names if (folder / name).is_file()]
+        if not there:
+            raise WeightsError(f"{folder} has the config.json of a CLIP and no {names[0]}: get the whole folder.")
+        described.append(there[0])
     found = networks(folder)
     if not found:
         raise WeightsError(
@@ -95,7 +99,7 @@ def files(folder: Path) -> tuple[Path, ...]:
         )
     index = (folder / INDEX,) if found[0].suffix == ".safetensors" and found[0].name != "model.safetensors" else ()
     own = (folder / "tokenizer_config.json",) if (folder / "tokenizer_config.json").is_file() else ()
-    return (folder / "config.json", *(folder / name for name in DESCRIBED), *own, *index, *found)
+    return (folder / "config.json", *described, *own, *index, *found)
 
 
 def networks(folder: Path) -> tuple[Path, ...]:
@@ -186,7 +190,7 @@ def pad_token(folder: Path) -> str | None:
 
 
 class Pictures(NamedTuple):
-    """How preprocessor_config.json wants pictures: scaled so that the short side has `short` pixels, or to `scaled`
+    """How a folder's preprocessing wants pictures: scaled so that the short side has `short` pixels, or to `scaled`
     (height, width), or not at all; their middle cut out by `crop`; each channel's bytes times `factor`, less `mean`, by
     `deviation`."""
 
@@ -201,9 +205,10 @@ class Pictures(NamedTuple):
     @staticmethod
     def read(folder: Path, config: Config) -> Pictures:
         """Raises `WeightsError` where what it describes is no image that the network takes."""
-        path = folder / "preprocessor_config.json"
-        told = PREPROCESSING[config.family] | {name: value for name, value in _json(path).items() if value is not None}
+        path = next((folder / name for name in PICTURES if (folder / name).is_file()), folder / PICTURES[0])
+        said = _json(path) if path.name == PICTURES[0] else _json(path).get("image_processor") or {}
         try:
+            told = PREPROCESSING[config.family] | {name: value for name, value in said.items() if value is not None}
             short, scaled = _size(told["size"]) if told.get("do_resize", True) else (None, None)
             if isinstance(told["size"], int) and config.family == "siglip":
                 short, scaled = None, (told["size"], told["size"])
@@ -218,7 +223,7 @@ class Pictures(NamedTuple):
                 mean=tuple(map(float, told["image_mean"])) if normal else (0.0, 0.0, 0.0),
                 deviation=tuple(map(float, told["image_std"])) if normal else (1.0, 1.0, 1.0),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise WeightsError(f"{path} cannot be used: {error!r}. Get it again.") from error
         if (made := crop or scaled) != (config.side, config.side):
             size = "the size that they have" if made is None else f"{made[0]} x {made[1]} pixels"
