@@ -391,6 +391,14 @@ def test_a_wav_stream_whose_head_does_not_tell_its_length_is_whole() -> None:
     assert not sound.breaks_off
 
 
+def test_a_wav_whose_recorder_never_filled_in_its_length_is_read_to_its_end() -> None:
+    wav = file(tone(440, 16_000), 16_000)
+    unfinished = wav[:4] + bytes(4) + wav[8:40] + bytes(4) + wav[44:]
+    assert Sound(Audio(data=unfinished)).duration_s == 1
+    with pytest.raises(RequestError, match="0 s long"):
+        Sound(Audio(data=unfinished[:44]))
+
+
 async def test_that_the_end_of_a_file_is_missing_is_told(whisper: Whisper, clips: dict[str, tuple[bytes, str]]) -> None:
     data = clips["quick_brown_fox"][0]
     assert (await transcribed(whisper, data)).notes == ()

@@ -58,7 +58,7 @@ class Sound:
             raise RequestError("The audio is empty: it has 0 bytes. Send a WAV, FLAC, OGG or MP3 file.", field=field)
         soundfile = needed("soundfile", EXTRA)
         try:
-            self._file = soundfile.SoundFile(io.BytesIO(audio.data))
+            self._file = soundfile.SoundFile(io.BytesIO(_with_length(audio.data)))
         except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: a header without channels or rate
             raise self._unreadable(len(audio.data), error) from None
         self._read_frames = 0
@@ -150,13 +150,30 @@ def _breaks_off(data: bytes, format: str) -> bool:
     if format == "OGG":
         last = data.rfind(b"OggS")
         return not data[last + 5 : last + 6] or not data[last + 5] & 4
+    if format in ("WAV", "WAVEX") and (found := _wav_data(data)) is not None:
+        at, size = found
+        return size < 0x7FFF_0000 and at + size > len(data)
+    return False
+
+
+def _with_length(data: bytes) -> bytes:
+    """A WAV whose head tells 0 bytes, as its recorder could not go back or was broken off: with those that are there."""
+    found = _wav_data(data) if data[:4] == b"RIFF" else None
+    if found is None or found[1] or data[found[0] : found[0] + 4].isalnum():  # another chunk: it is really empty
+        return data
+    at = found[0]
+    return data[: at - 4] + min(len(data) - at, 0xFFFF_FFFF).to_bytes(4, "little") + data[at:]
+
+
+def _wav_data(data: bytes) -> tuple[int, int] | None:
+    """Where the samples of a WAV begin, and of how many bytes they are by its head."""
     at = 12
-    while format in ("WAV", "WAVEX") and at + 8 <= len(data):
+    while at + 8 <= len(data):
         size = int.from_bytes(data[at + 4 : at + 8], "little")
         if data[at : at + 4] == b"data":
-            return size < 0x7FFF_0000 and at + 8 + size > len(data)
+            return at + 8, size
         at += 8 + size + size % 2
-    return False
+    return None
 
 
 def _quietest(samples: Samples, rate: int) -> int:
