@@ -157,7 +157,7 @@ def _breaks_off(data: bytes, format: str) -> bool:
 
 
 def _with_length(data: bytes) -> bytes:
-    """A WAV whose head tells 0 bytes, as its recorder could not go back or was broken off: with those that are there."""
+    """A WAV whose head tells 0 bytes, as its recorder could not go back or broke off: with those that are there."""
     found = _wav_data(data) if data[:4] == b"RIFF" else None
     if found is None or found[1] or data[found[0] : found[0] + 4].isalnum():  # another chunk: it is really empty
         return data
