@@ -106,7 +106,11 @@ def test_what_is_out_of_bounds_is_refused_before_a_model_loads() -> None:
     refused("season is 0, must be at least 1", lambda m: trivet.forecast([1, 2], 1, season=0, model=m))
     refused("fill is 'ffill', must be 'linear'", lambda m: trivet.forecast([1, 2], 1, fill="ffill", model=m))
     refused("speed is 9, must be between", lambda m: trivet.speak("a", speed=9, model=m))
-    refused("Speak.format: Invalid enum value 'midi'", lambda m: trivet.speak("a", format="midi", model=m))
+    refused("query is empty", lambda m: trivet.rerank(" ", ["a"], model=m))
+    refused(
+        "Speak.format: Invalid enum value 'midi'; there are 'wav', 'pcm'",
+        lambda m: trivet.speak("a", format="midi", model=m),
+    )
     refused("the text is empty", lambda m: trivet.speak(" ", model=m))
     refused("these are 2: ask for each", lambda m: trivet.mask(">a\nE_\n>b\nE_", model=m))
     refused("the list is empty", lambda m: trivet.rerank("q", [], model=m))

@@ -109,6 +109,8 @@ def rerank(
     """
     if isinstance(docs, str):
         raise TypeError("docs are a list of texts, and this is one string: use [text]")
+    if isinstance(query, str) and not query.strip():
+        raise RequestError("query is empty: say what the documents are to answer.", field="query")
     request = _made(Rerank, query=query, documents=inputs.texts(docs, "docs"), top=top)
     return cast(RerankResponse, call(request, model, config))
 

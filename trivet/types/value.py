@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import msgspec
 
@@ -49,4 +49,13 @@ def _refused(error: Exception, kind: type) -> RequestError:
     """`Expected `float`, got `str` - at `$.sampling.temperature`` -> a message with the field's path in front."""
     what, _, where = str(error).partition(" - at `")
     path = where.rstrip("`").removeprefix("$").removeprefix(".") or None
+    if "enum value" in what and (words := _words(kind, path)):
+        what += f"; there are {', '.join(map(repr, words))}"
     return RequestError(f"{kind.__name__}{'.' + path if path else ''}: {what}", field=path)
+
+
+def _words(kind: type, name: str | None) -> list[str]:
+    """Those that a field of the value itself may have."""
+    field = next((field for field in msgspec.structs.fields(kind) if field.name == name), None)
+    found = () if field is None else get_args(field.type)
+    return [word for value in found for word in (get_args(value) or (value,)) if isinstance(word, str)]
