@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Clip", "files"]
 
+Rows = tuple[tuple[float, ...], ...]
+
 TEMPLATE = "a photo of a {}."  # of CLIP's authors, https://github.com/openai/CLIP
 SCALE = 100.0  # where CLIP's authors end its growth, and where what they published stands
 AT_ONCE = 8  # images of one run
@@ -160,7 +162,7 @@ class Clip(Loaded[Weights]):
                 )
             scale, bias = SCALE, 0.0
             notes += (f"two ONNX files do not have CLIP's scale: it is taken to be {SCALE:g}, its largest",)
-        logits = texts @ _units(network.images(pixels[None]))[0] * scale + bias
+        logits = (texts @ _units(network.images(pixels[None]))[0]).astype(np.float64) * scale + bias
         if several:
             powers = np.exp(logits - logits.max())
             scores = powers / powers.sum()
@@ -173,9 +175,10 @@ class Clip(Loaded[Weights]):
         return ClassifyResponse(model=self.name, labels=labels, notes=notes)
 
     async def _embedded_texts(self, request: Embed) -> EmbedResponse:
-        vectors, tokens, notes = await self._text_vectors(request.texts, "texts", truncate=request.truncate is True)
-        usage = Usage(uncached_input_tokens=tokens, cache_read_tokens=0, cache_write_tokens=0, output_tokens=0)
-        return EmbedResponse(model=self.name, vectors=tuple(map(tuple, vectors.tolist())), usage=usage, notes=notes)
+        said = await self._text_vectors(request.texts, "texts", truncate=request.truncate is True)
+        usage = Usage(uncached_input_tokens=said.tokens, cache_read_tokens=0, cache_write_tokens=0, output_tokens=0)
+        vectors = await self.in_thread(lambda: _rows(said.vectors))
+        return EmbedResponse(model=self.name, vectors=vectors, usage=usage, notes=said.notes)
 
     async def _embedded_images(self, request: Embed) -> EmbedResponse:
         vectors: list[tuple[float, ...]] = []
@@ -183,15 +186,15 @@ class Clip(Loaded[Weights]):
         for begin in range(0, len(request.images), AT_ONCE):
             some = request.images[begin : begin + AT_ONCE]
             found, told = await self.in_thread(functools.partial(self._image_vectors, some, begin))
-            vectors += map(tuple, found.tolist())
+            vectors += found
             notes += told
         return EmbedResponse(model=self.name, vectors=tuple(vectors), notes=tuple(notes))
 
-    def _image_vectors(self, images: Sequence[Image], begin: int) -> tuple[Array, list[str]]:
+    def _image_vectors(self, images: Sequence[Image], begin: int) -> tuple[Rows, list[str]]:
         np = needed("numpy", self.extra)
         seen = [self._pixels(image, f"images[{place}]") for place, image in enumerate(images, begin)]
         notes = [f"images[{place}]: {note}" for place, (_, own) in enumerate(seen, begin) for note in own]
-        return _units(self.weights().network.images(np.stack([pixels for pixels, _ in seen]))), notes
+        return _rows(_units(self.weights().network.images(np.stack([pixels for pixels, _ in seen])))), notes
 
     def _pixels(self, image: Image, field: str) -> tuple[Array, tuple[str, ...]]:
         """An image as the network takes it, and what is to be said of it. Needs no weights."""
@@ -199,19 +202,24 @@ class Clip(Loaded[Weights]):
         return self.pictures.pixels(seen.rgb, field), seen.notes
 
     async def _text_vectors(self, texts: Sequence[str], field: str, *, truncate: bool = False) -> Said:
-        whole = await self.in_thread(lambda: self._tokens(texts))
-        rows = [self._fit(row, f"{field}[{place}]", truncate) for place, row in enumerate(whole)]
+        rows, longer = await self.in_thread(lambda: self._fitting(texts, field, truncate))
         found: list[Any] = [None] * len(rows)
         for places in batches(rows):
             some = [rows[place] for place in places]
             for place, vector in zip(places, await self.in_thread(functools.partial(self._ran, some)), strict=True):
                 found[place] = vector
-        longer = sum(len(row) > self.config.most for row in whole)
         note = (
             f"{longer} of {len(rows)} texts are longer than the {self.config.most} tokens that {self.name} takes: what"
         )
         notes = (f"{note} is beyond was left out, as `truncate` asks",) if longer else ()
-        return Said(needed("numpy", self.extra).stack(found), sum(map(len, rows)), notes)
+        stacked = await self.in_thread(lambda: needed("numpy", self.extra).stack(found))
+        return Said(stacked, sum(map(len, rows)), notes)
+
+    def _fitting(self, texts: Sequence[str], field: str, truncate: bool) -> tuple[list[list[int]], int]:
+        """The tokens of each text, none more than the network takes, and how many texts had more."""
+        whole = self._tokens(texts)
+        rows = [self._fit(row, f"{field}[{place}]", truncate) for place, row in enumerate(whole)]
+        return rows, sum(len(row) > self.config.most for row in whole)
 
     def _tokens(self, texts: Sequence[str]) -> list[list[int]]:
         (tokenizer, _, _), config = self.weights(), self.config
@@ -226,7 +234,7 @@ class Clip(Loaded[Weights]):
         return rows
 
     def _fit(self, row: list[int], field: str, truncate: bool) -> list[int]:
-        """A text's tokens, none more than the network takes; what ends it stays where it is cut."""
+        """A text's tokens; what ends it stays where it is cut."""
         most = self.config.most
         if len(row) <= most:
             return row
@@ -248,6 +256,10 @@ class Clip(Loaded[Weights]):
             ids[i] = pad if siglip else row[-1]  # CLIP reads a text where its last token stands first, and not beyond
             ids[i, : len(row)] = row
         return _units(network.texts(ids))
+
+
+def _rows(vectors: Array) -> Rows:
+    return tuple(tuple(row.tolist()) for row in vectors)  # each for itself, as it holds up every other thread
 
 
 def _units(vectors: Array) -> Array:
