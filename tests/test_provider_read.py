@@ -71,8 +71,9 @@ async def test_a_text_that_is_cut_says_so() -> None:
 
 
 async def test_a_refusal_is_an_error_and_no_text_of_the_image() -> None:
-    with pytest.raises(ProviderError, match="groq/m refuses to read the image: I cannot"):
+    with pytest.raises(ProviderError, match="groq/m refuses to read the image: I cannot") as refused:
         await asked(chat("", refusal="I cannot"))
+    assert (refused.value.retry, refused.value.fallback) == (False, True)
 
 
 async def test_an_image_whose_type_nobody_has_said_is_told_with_it() -> None:

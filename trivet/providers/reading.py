@@ -46,7 +46,9 @@ def as_lines(response: ChatResponse, name: str) -> ReadResponse:
     """What it has written, as lines. Raises `ProviderError` where it has refused."""
     text = response.text.strip()
     if response.finish_reason == "refusal":
-        raise ProviderError(f"{name} refuses to read the image: {text or 'it does not say why'}. Name another model.")
+        error = ProviderError(f"{name} refuses to read the image: {text or 'it does not say why'}. Name another model.")
+        error.retry = False  # it would again
+        raise error
     notes = [f"{name} has read it as a chat: it tells neither boxes nor scores"]
     if response.finish_reason == "length":
         notes.append("The text is cut: the model has written as much as it may")
