@@ -12,6 +12,7 @@ passthrough.py  that pass-through, over each client library
 drip.py      a provider that streams
 texts.py     vectors, against sentence-transformers
 transcription.py  speech to text, against faster-whisper
+loop.py      how long the event loop stands still while embedded models load and answer
 start_up.py  `import trivet` and `trivet --help`
 memory.py    the server's memory beyond the engine's
 bare.py      a process with the engine alone, for memory.py

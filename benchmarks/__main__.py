@@ -12,6 +12,7 @@ import trivet
 from benchmarks import cancel, speed
 from benchmarks.counted import counted
 from benchmarks.gateway import gateway
+from benchmarks.loop import loop
 from benchmarks.machine import machine
 from benchmarks.memory import memory
 from benchmarks.over_http import Http, serving
@@ -38,6 +39,7 @@ SUBJECTS = (
     "counted",
     "texts",
     "transcription",
+    "loop",
     "decode",
     "prefill",
     "at-once",
@@ -52,6 +54,7 @@ WITHOUT_MODEL: dict[str, Callable[[], list[Row]]] = {
     "counted": counted,
     "texts": texts,
     "transcription": transcription,
+    "loop": loop,
 }
 
 

@@ -58,8 +58,8 @@ class Lexicon:
 
     def __init__(self, dictionary: Path, letters: Path) -> None:
         self._lines: dict[str, str] = {}
-        # Line by line, as all others wait while a text is split, here 10 ms; and not from the file, as a thread that lets
-        # go of the GIL for each short read is not asked to let others have it.
+        # Line by line, as all others wait while a text is split, here 10 ms; and not from the file: a thread that gives
+        # the GIL up for each short read is never asked to let others have it.
         for line in io.StringIO(dictionary.read_text("utf-8")):
             word, _, said = line.partition(" ")
             if not word.endswith(")"):  # `a(2)`: another way to say it
