@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from trivet.errors import UnsupportedError
 from trivet.local import safetensors
 from trivet.local.loaded import Loaded, needed
-from trivet.local.series.values import usable
+from trivet.local.series.values import CONTEXT, HORIZON, usable
 from trivet.types import Done, Event, Forecast, ForecastResponse, Request
 
 if TYPE_CHECKING:
@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Fracast"]
 
-HORIZON = 48
 LOWEST, HIGHEST = 0.1, 0.9
-CONTEXT = 2048
 
 
 class Fracast(Loaded[Mapping[str, Any]]):
@@ -35,10 +33,7 @@ class Fracast(Loaded[Mapping[str, Any]]):
         self.require(request)
         asked = cast(Forecast, request)
         # Looking at a long series takes longer than an event loop may be held up: in the thread as well, and first.
-        yield Done(response=await self.in_thread(lambda: self._respond(asked)))
-
-    def check(self, request: Request) -> None:
-        self._values(cast(Forecast, request))
+        yield Done(response=await self.in_thread(lambda: self._forecast(self._values(asked), asked)))
 
     def _values(self, request: Forecast) -> list[float]:
         """The series, where the request can be answered."""
@@ -60,15 +55,7 @@ class Fracast(Loaded[Mapping[str, Any]]):
         np = needed("numpy", self.extra)
         return {name: np.array(tensor) for name, tensor in safetensors.read(self.path / "model.safetensors").items()}
 
-    def _respond(self, request: Forecast) -> ForecastResponse:
-        values = self._values(request)
-        return self._forecast(self.weights(), values, request)
-
-    def answer(self, weights: Mapping[str, Floats], request: Request) -> ForecastResponse:
-        asked = cast(Forecast, request)
-        return self._forecast(weights, self._values(asked), asked)
-
-    def _forecast(self, weights: Mapping[str, Floats], values: list[float], request: Forecast) -> ForecastResponse:
+    def _forecast(self, values: list[float], request: Forecast) -> ForecastResponse:
         np = needed("numpy", self.extra)
         from trivet.local.series.network import LEVELS, forward
 
@@ -76,7 +63,7 @@ class Fracast(Loaded[Mapping[str, Any]]):
         low, span = last.min(), last.max() - last.min()  # where all values are the same, so is the forecast
         scaled, known = np.zeros(CONTEXT, np.float32), np.zeros(CONTEXT, bool)
         scaled[-len(last) :], known[-len(last) :] = (last - low) / (span or 1.0), True
-        ahead = forward(weights, scaled, known)[: request.horizon].astype(np.float64) * span + low  # (steps, Q)
+        ahead = forward(self.weights(), scaled, known)[: request.horizon].astype(np.float64) * span + low  # (steps, Q)
 
         crossed = int((np.diff(ahead) < 0).any(axis=1).sum())
         ahead = np.sort(ahead)

@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trivet.local.series.periods import Floats, periods, phases, seasonal
+from trivet.local.series.values import CONTEXT, HORIZON
 
-__all__ = ["CONTEXT", "HORIZON", "LEVELS", "forward"]
+__all__ = ["LEVELS", "forward"]
 
-CONTEXT = 2048  # L: places of the past
-HORIZON = 48  # H: steps ahead
+# Shapes: L is CONTEXT, H is HORIZON.
 LEVELS = tuple(tenth / 10 for tenth in range(1, 10))  # Q: of the quantiles
 WIDTH = 64  # D: numbers at each place
 REACHES = tuple(2**stage for stage in range(10))  # how far apart what a convolution sees is, for each pass

@@ -9,9 +9,11 @@ from typing import Literal
 
 from trivet.errors import RequestError
 
-__all__ = ["FEWEST", "usable"]
+__all__ = ["CONTEXT", "HORIZON", "usable"]
 
-FEWEST = 8  # values that Fracast must have
+CONTEXT = 2048  # values that Fracast looks at
+HORIZON = 48  # steps that it sees ahead
+FEWEST = 8  # values that it must have
 MOST = 1e300  # beyond it, the distance of two values may be no number any more
 
 
