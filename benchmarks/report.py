@@ -40,8 +40,8 @@ the model alone in the same round; "all five of a route" are those that `[models
 targets. A Meter alone has no attempts to count, as these come from Priced.
 
 How long the event loop stands still: the most that a turn which was due came late, in a fresh process for each model,
-prepared as the server is, and not longer than that process ran meanwhile. Beside it another process does nothing but turn,
-which tells what this machine does to anybody.
+prepared as the server is, and not longer than that process ran meanwhile. Beside it another process does nothing but
+turn, which tells what this machine does to anybody.
 """
 
 
