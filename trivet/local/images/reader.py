@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from trivet.local.images.picture import Picture, Sighted
 from trivet.local.loaded import needed
+from trivet.local.onnx_session import session_options
 from trivet.types import Line, Read, ReadResponse
 
 if TYPE_CHECKING:
@@ -50,12 +51,8 @@ class Reader(Sighted[Any]):
         # It would write to stderr of an image without text, and in colours.
         made = needed("rapidocr", self.extra).RapidOCR(params={**given, "Global.log_level": "critical"})
         for step, file in FILES.items():
-            options = runtime.SessionOptions()
-            options.log_severity_level = 3  # errors
+            options = session_options(runtime, self.settings.threads)
             options.enable_cpu_mem_arena = False  # as RapidOCR has it: pictures of many sizes would each leave theirs
-            options.intra_op_num_threads = self.settings.threads or 0  # 0: one per physical core
-            # Threads that spin while they wait: on a busy machine a picture takes twice as long with it.
-            options.add_session_config_entry("session.intra_op.allow_spinning", "0")
             session = runtime.InferenceSession(str(self.path / file), options, providers=["CPUExecutionProvider"])
             made.cfg[step]._set_flag("allow_objects", True)  # OmegaConf's; `session` is RapidOCR's
             made.cfg[step].session = session

@@ -21,30 +21,12 @@ UNSTRESSED = {"AH": "ə", "ER": "ɚ", "IY": "i"}
 STRESS = {"1": "ˈ", "2": "ˌ"}
 # Words that have no stress in a sentence, and those that are said otherwise than alone.
 WEAK = frozenset(
-    {
-        *(
-            "a",
-            "an",
-            "the",
-            "and",
-            "but",
-            "or",
-            "than",
-            "that",
-            "as",
-            "at",
-            "by",
-            "for",
-            "from",
-            "in",
-            "of",
-            "on",
-            "to",
-        ),
-        *("with", "i", "me", "my", "you", "your", "he", "him", "his", "she", "her", "it", "its", "we", "us", "our"),
-        *("they", "them", "their", "is", "are", "am", "was", "were", "be", "been", "has", "have", "had", "will"),
-        *("would", "can", "could", "so"),
-    }
+    (
+        *("a", "an", "the", "and", "but", "or", "than", "that", "as", "at", "by", "for", "from", "in", "of", "on"),
+        *("to", "with", "i", "me", "my", "you", "your", "he", "him", "his", "she", "her", "it", "its", "we", "us"),
+        *("our", "they", "them", "their", "is", "are", "am", "was", "were", "be", "been", "has", "have", "had"),
+        *("will", "would", "can", "could", "so"),
+    )
 )
 SPOKEN = {"a": "ɐ", "the": "ðə", "to": "tə", "for": "fɚ", "and": "ænd", "of": "ʌv"}
 BEFORE_VOWEL = {"the": "ðɪ", "to": "tʊ"}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from trivet.errors import RequestError, UnsupportedError
 from trivet.local.loaded import Loaded, needed
+from trivet.local.onnx_session import session_options
 from trivet.local.speech.english import Sentence, sentences
 from trivet.local.speech.phonemes import Lexicon
 from trivet.local.speech.sound import MEDIA_TYPES, Encoder, check_format
@@ -35,10 +36,7 @@ class Voice:
         self.rate: int = known["audio"]["sample_rate"]
         self._ids: dict[str, list[int]] = known["phoneme_id_map"]
         self._settings = known["inference"]
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or 0
-        # Threads that spin while they wait take the cores from the event loop, and a third more of CPU for a sentence.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options = session_options(onnxruntime, threads)
         self._session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
         self._lexicon = Lexicon(folder / "cmudict.dict", folder / "checkpoint20.npz")
 

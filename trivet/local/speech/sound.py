@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Samples = numpy.ndarray[Any, numpy.dtype[numpy.float32]]
 
-__all__ = ["FORMATS", "MEDIA_TYPES", "Encoder", "Sound", "resample"]
+__all__ = ["MEDIA_TYPES", "Encoder", "Sound", "check_format", "refuse_address", "resample"]
 
 EXTRA = "speech"
 MEDIA_TYPES = {
@@ -69,7 +69,6 @@ class Sound:
         self._file.seekable = lambda: False
         if self.frames == 0 or self._file.channels == 0:
             raise RequestError("The audio has no sound in it: it is 0 s long. Record it again.", field=field)
-
         if self._file.format == "MP3" and (whole := mp3.samples(audio.data) or 0) > self.frames * 1.05 + self.rate:
             raise RequestError(
                 f"This MP3 does not tell its length, and only {self.duration_s:.0f} of its {whole / self.rate:.0f} s "
