@@ -23,6 +23,7 @@ from trivet.wire.fields import Fields, convert, read_object
 from trivet.wire.openai import read_usage
 from trivet.wire.openai_errors import error
 from trivet.wire.openai_received import Received
+from trivet.wire.openai_terms import carried
 
 __all__ = ["PROTOCOL", "Reader", "Renderer", "error", "parse", "read_error", "told", "write"]
 
@@ -110,14 +111,7 @@ def _base64(vector: tuple[float, ...]) -> str:
 
 def write(request: Embed, target: Target) -> dict[str, Any]:
     """The JSON object to send. Raises `UnsupportedError` for fields of another protocol."""
-    protocol = None if request.source is None else request.source.protocol
-    if request.extra and protocol not in (None, PROTOCOL):
-        name = next(iter(request.extra))
-        raise UnsupportedError(
-            f"{name} has no counterpart in OpenAI's embeddings, which {target.provider} is asked in: leave it out, or "
-            "name another model",
-            field=name,
-        )
+    extra = carried(request, target, PROTOCOL, "OpenAI's embeddings")
     body: dict[str, Any] = {"model": target.model, "input": list(request.texts)}
     if target.family == "openai" or target.quirks.get("base64"):
         body["encoding_format"] = "base64"
@@ -131,7 +125,7 @@ def write(request: Embed, target: Target) -> dict[str, Any]:
                 field="truncate",
             )
         body[target.quirks["truncate"]] = request.truncate
-    return {**body, **request.extra}
+    return {**body, **extra}
 
 
 def told(own: Mapping[str, Any], target: Target) -> dict[str, Any]:

@@ -42,12 +42,25 @@ class SharedTerms:
         left = {name: value for name, value in extra.items() if name not in self.labels}
         for name in left if self.foreign else ():
             path = f"{where}.{name}" if where else name
-            raise UnsupportedError(
-                f"{path} has no counterpart in {self.called}, which "
-                f"{self.target.provider} is asked in: leave it out, or name another model",
-                field=path,
-            )
+            raise _no_counterpart(path, self.called, self.target)
         return merged(written, left) if left else written
+
+
+def carried(request: Request, target: Target, protocol: str, called: str) -> Extra:
+    """The request's own `extra`, which only the `protocol` that its client wrote it in can carry, `called` so in the
+    `UnsupportedError` that is raised where it wrote another."""
+    if request.source is not None and request.source.protocol != protocol:
+        for name in request.extra:
+            raise _no_counterpart(name, called, target)
+    return request.extra
+
+
+def _no_counterpart(path: str, called: str, target: Target) -> UnsupportedError:
+    return UnsupportedError(
+        f"{path} has no counterpart in {called}, which {target.provider} is asked in: leave it out, or name another "
+        "model",
+        field=path,
+    )
 
 
 def breakpoint(mark: CacheMark) -> dict[str, Any]:

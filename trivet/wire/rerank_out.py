@@ -12,11 +12,12 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
-from trivet.errors import TransportError, UnsupportedError
+from trivet.errors import TransportError
 from trivet.types import Event, Ranked, Rerank, RerankResponse, Response, Usage
 from trivet.wire import Target, cohere_rerank, openai_errors, sse
 from trivet.wire.cohere_rerank import parse
 from trivet.wire.openai_received import Received
+from trivet.wire.openai_terms import carried
 
 __all__ = ["PROTOCOL", "Reader", "parse", "read_error", "told", "write"]
 
@@ -28,18 +29,13 @@ _TAKEN = ("id", "object", "model", "results", "data", "usage", "meta")
 
 def write(request: Rerank, target: Target) -> dict[str, Any]:
     """The JSON object to send. Raises `UnsupportedError` for fields of another protocol."""
-    protocol = None if request.source is None else request.source.protocol
-    if request.extra and protocol not in (None, cohere_rerank.PROTOCOL):
-        name = next(iter(request.extra))
-        raise UnsupportedError(
-            f"{name} has no counterpart in rerank as {target.provider} is asked: leave it out", field=name
-        )
+    extra = carried(request, target, cohere_rerank.PROTOCOL, "rerank")
     body: dict[str, Any] = {"model": target.model, "query": request.query, "documents": list(request.documents)}
     if request.top is not None:
         body[target.quirks.get("top_n", "top_n")] = request.top
     if target.quirks.get("return_documents"):
         body["return_documents"] = False
-    return {**body, **request.extra}
+    return {**body, **extra}
 
 
 def told(own: Mapping[str, Any], target: Target) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from trivet.wire import Target, openai_errors, sse
 from trivet.wire.openai_audio.containers import sample_rate
 from trivet.wire.openai_audio.speech import PROTOCOL, TYPES, parse
 from trivet.wire.openai_received import Received
+from trivet.wire.openai_terms import carried
 
 __all__ = ["PROTOCOL", "Reader", "parse", "read_error", "told", "write"]
 
@@ -30,10 +31,7 @@ read_error = partial(openai_errors.read_error, protocol=PROTOCOL)
 def write(request: Speak, target: Target) -> dict[str, Any]:
     """The JSON object to send. Raises `UnsupportedError` for fields of another protocol, and where the protocol wants
     a voice and none is named."""
-    protocol = None if request.source is None else request.source.protocol
-    if request.extra and protocol not in (None, PROTOCOL):
-        name = next(iter(request.extra))
-        raise UnsupportedError(f"{name} has no counterpart in OpenAI's speech: leave it out", field=name)
+    extra = carried(request, target, PROTOCOL, "OpenAI's speech")
     if request.voice is None and target.family == "openai":
         raise UnsupportedError(
             f"{target.provider} has several voices and none that goes without saying: name one (alloy, coral, …)",
@@ -45,7 +43,7 @@ def write(request: Speak, target: Target) -> dict[str, Any]:
     body["response_format"] = request.format
     if request.speed != 1:
         body["speed"] = request.speed
-    return {**body, **request.extra, **_stream_format(target)}
+    return {**body, **extra, **_stream_format(target)}
 
 
 def told(own: Mapping[str, Any], target: Target) -> dict[str, Any]:

@@ -35,6 +35,7 @@ from trivet.wire.openai_audio.containers import extension
 from trivet.wire.openai_audio.languages import code
 from trivet.wire.openai_audio.transcriptions import PROTOCOL
 from trivet.wire.openai_received import Received
+from trivet.wire.openai_terms import carried
 
 __all__ = ["PROTOCOL", "Reader", "encode", "read_error"]
 
@@ -54,10 +55,7 @@ def encode(request: Transcribe, target: Target) -> tuple[bytes, str]:
 
 
 def _parts(request: Transcribe, target: Target) -> Iterable[Part]:
-    protocol = None if request.source is None else request.source.protocol
-    if request.extra and protocol not in (None, PROTOCOL):
-        name = next(iter(request.extra))
-        raise UnsupportedError(f"{name} has no counterpart in OpenAI's transcriptions: leave it out", field=name)
+    extra = carried(request, target, PROTOCOL, "OpenAI's transcriptions")
     if request.audio.data is None:
         raise UnsupportedError(f"{target.provider} takes sound as bytes, not by its address: send them", field="audio")
     times = has_times(target.model)
@@ -73,7 +71,7 @@ def _parts(request: Transcribe, target: Target) -> Iterable[Part]:
         "response_format": "verbose_json" if times else "json",
         "timestamp_granularities": ["segment", "word"] if request.words else None,
         "stream": True if target.stream and not times else None,
-        **request.extra,
+        **extra,
     }
     for name, value in fields.items():
         many = isinstance(value, list | tuple)
