@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from trivet.types.messages import Audio, Image
@@ -102,6 +102,11 @@ class Rerank(Request, tag="rerank", frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if isinstance(self.top, int) and self.top < 1:
             raise ValueError(f"top is {self.top}, must be at least 1")
+
+    def ranked(self, scores: Sequence[float]) -> tuple[Ranked, ...]:
+        """What to tell of the documents, with a score for each: the best first, of equal ones the earlier."""
+        best = sorted(range(len(scores)), key=lambda place: -scores[place])[: self.top]
+        return tuple(Ranked(index=place, score=scores[place]) for place in best)
 
 
 # --- speech -------------------------------------------------------------------------------------------------

@@ -24,6 +24,11 @@ class Usage(Value, omit_defaults=False, frozen=True, kw_only=True):
     audio_output_tokens: int | None = None
     prompt_tokens: int | None = None
 
+    @staticmethod
+    def of_input(tokens: int) -> Usage:
+        """Of what goes in as a whole, from no cache, and has no tokens as its answer: vectors, scores."""
+        return Usage(uncached_input_tokens=tokens, cache_read_tokens=0, cache_write_tokens=0, output_tokens=0)
+
     @property
     def input_tokens(self) -> int | None:
         """The whole prompt, or None where it is unknown."""

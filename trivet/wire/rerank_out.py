@@ -96,4 +96,4 @@ def _usage(told: Any, meta: Mapping[str, Any]) -> Usage:
         count = tokens.get("input_tokens")
     if not isinstance(count, int | float):
         return Usage(output_tokens=0)
-    return Usage(uncached_input_tokens=int(count), cache_read_tokens=0, cache_write_tokens=0, output_tokens=0)
+    return Usage.of_input(int(count))

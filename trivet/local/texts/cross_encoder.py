@@ -18,7 +18,7 @@ from trivet.errors import ContextLengthError, RequestError, WeightsError
 from trivet.local.loaded import Loaded, needed
 from trivet.local.onnx_session import session_options
 from trivet.local.texts.bert import batches
-from trivet.types import Done, Event, Ranked, Request, Rerank, RerankResponse, Usage
+from trivet.types import Done, Event, Request, Rerank, RerankResponse, Usage
 
 __all__ = ["CrossEncoder", "files"]
 
@@ -121,7 +121,6 @@ class CrossEncoder(Loaded[Weights]):
     def _ranked(self, request: Rerank, pairs: list[list[Any]], scores: list[float]) -> RerankResponse:
         in_turn = iter(scores)
         by_document = [max(next(in_turn) for _ in parts) for parts in pairs]
-        best = sorted(range(len(by_document)), key=lambda place: -by_document[place])[: request.top]
         tokens = sum(len(part.ids) for parts in pairs for part in parts)
         longer = sum(len(parts) > 1 for parts in pairs)
         note = (
@@ -130,9 +129,9 @@ class CrossEncoder(Loaded[Weights]):
         )
         return RerankResponse(
             model=self.name,
-            results=tuple(Ranked(index=place, score=by_document[place]) for place in best),
+            results=request.ranked(by_document),
             method="cross-encoder",
-            usage=Usage(uncached_input_tokens=tokens, cache_read_tokens=0, cache_write_tokens=0, output_tokens=0),
+            usage=Usage.of_input(tokens),
             notes=(note,) if longer else (),
         )
 

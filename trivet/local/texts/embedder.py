@@ -12,7 +12,7 @@ from trivet.errors import RequestError, UnsupportedError, WeightsError
 from trivet.local import safetensors
 from trivet.local.loaded import Loaded, needed
 from trivet.local.texts.bert import Bert, Config, batches
-from trivet.types import Done, Embed, EmbedResponse, Event, Ranked, Request, Rerank, RerankResponse, Usage
+from trivet.types import Done, Embed, EmbedResponse, Event, Request, Rerank, RerankResponse, Usage
 
 if TYPE_CHECKING:
     import numpy as np
@@ -124,7 +124,7 @@ class Embedder(Loaded[Weights]):
 
     def _answered(self, request: Embed | Rerank, parts: Parts, sums: Sequence[Array]) -> EmbedResponse | RerankResponse:
         tokens = sum(len(row) for own in parts.of for row in own)
-        usage = Usage(uncached_input_tokens=tokens, cache_read_tokens=0, cache_write_tokens=0, output_tokens=0)
+        usage = Usage.of_input(tokens)
         in_turn = iter(sums)
         by_text = [[next(in_turn) for _ in own] for own in parts.of]
         notes = self._notes(request, parts)
@@ -134,10 +134,9 @@ class Embedder(Loaded[Weights]):
         query, *documents = by_text
         asked = _unit(sum(query))
         scores = [max(float(_unit(part) @ asked) for part in own) for own in documents]
-        best = sorted(range(len(scores)), key=lambda place: -scores[place])[: request.top]
         return RerankResponse(
             model=self.name,
-            results=tuple(Ranked(index=place, score=scores[place]) for place in best),
+            results=request.ranked(scores),
             method="embedding similarity",
             usage=usage,
             notes=notes,

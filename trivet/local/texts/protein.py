@@ -145,4 +145,4 @@ def _likely(logits: Array, top: int) -> tuple[Residue, ...]:
 
 
 def _usage(rows: list[list[int]]) -> Usage:
-    return Usage(uncached_input_tokens=sum(map(len, rows)), cache_read_tokens=0, cache_write_tokens=0, output_tokens=0)
+    return Usage.of_input(sum(map(len, rows)))
