@@ -19,12 +19,13 @@ import pytest
 from tests.engines import opened, opening, smollm2
 from tests.servers import serving
 from trivet.config import Config, ModelSettings, ServerSettings
-from trivet.errors import WeightsError
+from trivet.errors import ConfigError, WeightsError
 from trivet.fake import Fake
 from trivet.local import pull, weights
 from trivet.local.llama import body as bodies
 from trivet.local.llama import engine
 from trivet.local.provider import Local
+from trivet.local.settings import LocalSettings
 from trivet.runtime import Runtime
 from trivet.server import found
 from trivet.server import run as server
@@ -128,6 +129,18 @@ def test_libraries_are_not_imported_for_weights_that_are_not_here(
     monkeypatch.setenv("TRIVET_HOME", str(tmp_path))
     Local().prepare()
     assert library not in sys.modules
+
+
+@pytest.mark.parametrize("settings", [{"context": 16_384}, {"projector": "MODEL"}, {"chat_template": "MODEL"}])
+def test_settings_that_do_not_suit_the_weights_that_are_here_are_told_to_whoever_asks_for_them(
+    settings: dict[str, Any],
+) -> None:
+    """They may be meant for a GGUF of the user's own."""
+    named = {key: str(smollm2()) if value == "MODEL" else value for key, value in settings.items()}
+    local = Local(LocalSettings(**named))
+    local.prepare()
+    with pytest.raises(ConfigError):
+        local.model("smollm2")
 
 
 def test_a_runtime_makes_what_its_file_names_and_is_not_stopped_by_what_is_wrong(

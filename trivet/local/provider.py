@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trivet import catalog
-from trivet.errors import WeightsError
+from trivet.errors import TrivetError, WeightsError
 from trivet.local import weights
 from trivet.local.loaded import HELD
 from trivet.local.memory import Kept, Memory
@@ -77,9 +77,9 @@ class Local(Provider):
 
     def prepare(self) -> None:
         """Makes the models whose weights are here, and imports what would hold a server up when they are first used
-        (`HELD`). What is missing is told to whoever asks for it."""
+        (`HELD`). What is missing or does not suit them is told to whoever asks for it."""
         for name in self.names():
-            with contextlib.suppress(WeightsError):
+            with contextlib.suppress(TrivetError):
                 self.model(name)
         extras = {getattr(bottom(model), "extra", "") for model in self._models.values()}
         for library in dict.fromkeys(library for extra in extras for library in HELD.get(extra, ())):

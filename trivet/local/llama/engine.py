@@ -397,6 +397,8 @@ def _plain(error: BaseException) -> str:
 def template(path: str) -> str:
     """The text of the `chat_template` setting."""
     try:
-        return Path(path).read_text()
+        return Path(path).read_text(encoding="utf-8")
     except OSError as e:
         raise ConfigError(f"[local] chat_template: {path} cannot be read ({e.strerror}): name a file") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"[local] chat_template: {path} is no text: name a file with a Jinja template") from None
