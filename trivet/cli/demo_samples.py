@@ -8,7 +8,10 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-__all__ = ["SAMPLES", "Answered", "Sample"]
+import trivet
+from trivet.local.loaded import needed
+
+__all__ = ["SAMPLES", "Sample", "spoken"]
 
 
 class Answered(NamedTuple):
@@ -35,23 +38,17 @@ CODE = "def fibonacci(n):"
 
 
 def chat(models: Mapping[str, str], config: Any) -> Answered:
-    from trivet.api import chat
-
-    response = chat(QUESTION, model=models["chat"], temperature=0, max_tokens=40, config=config)
+    response = trivet.chat(QUESTION, model=models["chat"], temperature=0, max_tokens=40, config=config)
     return Answered(response, QUESTION, response.text)
 
 
 def complete(models: Mapping[str, str], config: Any) -> Answered:
-    from trivet.api import complete
-
-    response = complete(CODE, model=models["chat"], temperature=0, max_tokens=32, config=config)
+    response = trivet.complete(CODE, model=models["chat"], temperature=0, max_tokens=32, config=config)
     return Answered(response, CODE, response.text)
 
 
 def count_tokens(models: Mapping[str, str], config: Any) -> Answered:
-    from trivet.api import count_tokens
-
-    response = count_tokens(QUESTION, model=models["chat"], config=config)
+    response = trivet.count_tokens(QUESTION, model=models["chat"], config=config)
     return Answered(response, QUESTION, f"{response.input_tokens} tokens, with the chat's template")
 
 
@@ -59,9 +56,7 @@ TEXTS = ("A cat sleeps.", "A kitten naps.", "Interest rates rose.")
 
 
 def embed(models: Mapping[str, str], config: Any) -> Answered:
-    from trivet.api_media import embed
-
-    response = embed(TEXTS, model=models["embed"], config=config)
+    response = trivet.embed(TEXTS, model=models["embed"], config=config)
     near, far = _cosine(*response.vectors[:2]), _cosine(response.vectors[0], response.vectors[2])
     told = f"{len(response.vectors[0])} numbers each; cosine cat-kitten {near:.2f}, cat-rates {far:.2f}"
     return Answered(response, " / ".join(TEXTS), told)
@@ -80,9 +75,7 @@ DOCS = (
 
 
 def rerank(models: Mapping[str, str], config: Any) -> Answered:
-    from trivet.api_media import rerank
-
-    response = rerank(QUERY, DOCS, model=models["rerank"], config=config)
+    response = trivet.rerank(QUERY, DOCS, model=models["rerank"], config=config)
     best = response.results[0]
     told = f"{best.score:.2f} {DOCS[best.index]} (by {response.method})"
     return Answered(response, f"{QUERY} ({len(DOCS)} texts)", told)
@@ -92,9 +85,7 @@ def rerank(models: Mapping[str, str], config: Any) -> Answered:
 
 
 def classify(models: Mapping[str, str], config: Any) -> Answered:
-    from trivet.api_media import classify
-
-    response = classify(_traffic_light(), model=models["classify"], config=config)
+    response = trivet.classify(_traffic_light(), model=models["classify"], config=config)
     told = ", ".join(f"{label.label} {label.score:.0%}" for label in response.labels[:3])
     return Answered(response, "a drawing of a traffic light", told)
 
@@ -112,17 +103,13 @@ TEXT = "Everything is a model."
 
 
 def read(models: Mapping[str, str], config: Any) -> Answered:
-    from trivet.api_media import read
-
     image, draw = _canvas(560, 200, "white")
     draw.text((60, 70), TEXT, fill="black", font_size=40)
-    response = read(_png(image), model=models["read"], config=config)
+    response = trivet.read(_png(image), model=models["read"], config=config)
     return Answered(response, f"a picture of {TEXT!r}", response.text)
 
 
 def _canvas(width: int, height: int, colour: str) -> tuple[Any, Any]:
-    from trivet.local.loaded import needed
-
     image = needed("PIL.Image", "images").new("RGB", (width, height), colour)
     return image, needed("PIL.ImageDraw", "images").Draw(image)
 
@@ -140,9 +127,7 @@ SENTENCE = "The train to the city leaves in the morning."
 
 @functools.cache  # `transcribe` hears it too
 def spoken(model: str, config: Any) -> Any:
-    from trivet.api_media import speak
-
-    return speak(SENTENCE, model=model, config=config)
+    return trivet.speak(SENTENCE, model=model, config=config)
 
 
 def speak(models: Mapping[str, str], config: Any) -> Answered:
@@ -153,10 +138,8 @@ def speak(models: Mapping[str, str], config: Any) -> Answered:
 
 
 def transcribe(models: Mapping[str, str], config: Any) -> Answered:
-    from trivet.api_media import transcribe
-
     heard = spoken(models["speak"], config).audio
-    response = transcribe(heard, model=models["transcribe"], config=config)
+    response = trivet.transcribe(heard, model=models["transcribe"], config=config)
     return Answered(response, "what speak has said", response.text.strip())
 
 
@@ -166,10 +149,8 @@ STEPS, AHEAD, SEASON = 120, 12, 12
 
 
 def forecast(models: Mapping[str, str], config: Any) -> Answered:
-    from trivet.api_media import forecast
-
     wave = [20 + 0.1 * t + 5 * math.sin(2 * math.pi * t / SEASON) for t in range(STEPS + AHEAD)]
-    response = forecast(wave[:STEPS], AHEAD, season=SEASON, model=models["forecast"], config=config)
+    response = trivet.forecast(wave[:STEPS], AHEAD, season=SEASON, model=models["forecast"], config=config)
     error = sum(abs(a - b) for a, b in zip(response.point, wave[STEPS:], strict=True)) / AHEAD
     told = f"{', '.join(f'{value:.1f}' for value in response.point[:4])}, …; mean error {error:.2f}"
     return Answered(response, f"{STEPS} steps of a wave of 5 that rises, {AHEAD} ahead", told)
@@ -187,10 +168,8 @@ MASKED = (5, 20, 35, 46, 94, 110)
 
 
 def mask(models: Mapping[str, str], config: Any) -> Answered:
-    from trivet.api_media import mask
-
     asked = "".join("_" if i in MASKED else letter for i, letter in enumerate(HEAVY))
-    response = mask(asked, model=models["mask"], config=config)
+    response = trivet.mask(asked, model=models["mask"], config=config)
     right = sum(response.sequence[i] == HEAVY[i] for i in MASKED)
     letters = "".join(response.sequence[i] for i in MASKED)
     return Answered(
@@ -199,9 +178,7 @@ def mask(models: Mapping[str, str], config: Any) -> Answered:
 
 
 def embed_proteins(models: Mapping[str, str], config: Any) -> Answered:
-    from trivet.api_media import embed
-
-    response = embed(proteins=[HEAVY, LIGHT], model=models["mask"], config=config)
+    response = trivet.embed(proteins=[HEAVY, LIGHT], model=models["mask"], config=config)
     told = f"{len(response.vectors[0])} numbers each; cosine {_cosine(*response.vectors):.2f}"
     return Answered(response, "an antibody's heavy and light chain", told)
 
