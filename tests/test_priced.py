@@ -17,6 +17,7 @@ from tests.faults import FAULTS, Faults, listen
 from trivet.adapt.build import routed
 from trivet.adapt.cache import Cache
 from trivet.adapt.cache_store import CacheStore
+from trivet.adapt.reading import Reading
 from trivet.adapt.settings import RouteSettings
 from trivet.adapt.several import Several
 from trivet.errors import BudgetError, OverloadedError, TrivetError
@@ -175,6 +176,16 @@ async def test_a_task_whose_cost_has_no_bound_yet_is_refused_under_a_budget(bank
     with pytest.raises(BudgetError, match=r"'speak' .* allow_unbounded = true"):
         await bank.meter(bank.priced(model)).call(Speak(text="Hi", context=ANN))
     assert model.requests == []
+
+
+async def test_an_image_that_is_read_by_a_chat_is_bounded_and_paid_as_that(banks: Any) -> None:
+    bank = banks("1usd/day", settings=BudgetSettings(max_tokens=77))
+    model = Fake("TOTAL 3", about=About(name="acme/one", tasks=("chat",), inputs=("text", "image")))
+    answer = await bank.meter(Reading(bank.priced(model))).call(Read(image=Image(data=b"x"), context=ANN))
+    assert answer.text == "TOTAL 3"
+    assert model.requests[0].sampling.max_tokens == 77  # type: ignore[attr-defined]
+    assert bank.spent == bank.rows[0].cost.usd == answer.cost.usd > 0
+    assert bank.rows[0].task == "read"
 
 
 async def test_a_limit_on_requests_alone_bounds_no_answer(banks: Any) -> None:

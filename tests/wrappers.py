@@ -13,6 +13,7 @@ from trivet.adapt.cache_store import CacheStore
 from trivet.adapt.effort import DefaultEffort
 from trivet.adapt.prompt import Prompt
 from trivet.adapt.prompt_cache import PromptCache
+from trivet.adapt.reading import Reading
 from trivet.adapt.retry import Retry
 from trivet.adapt.route import Route, Target
 from trivet.adapt.settings import RouteSettings
@@ -45,6 +46,7 @@ WRAPPERS: dict[str, Callable[[Model], Model]] = {
     "plain": Wrapper,
     "prompt": lambda inner: Prompt(inner, "You are terse."),
     "several": Several,
+    "reading": Reading,
     "effort": lambda inner: DefaultEffort(inner, "high"),
     "two prompts": lambda inner: Prompt(Prompt(inner, "inner"), "outer"),
     "prompt cache": lambda inner: PromptCache(inner, "anthropic", "claude-opus-5-5"),

@@ -18,6 +18,7 @@ from typing import Any
 
 from trivet import catalog, registry, situations
 from trivet.adapt.prompt import Prompt
+from trivet.adapt.reading import Reading
 from trivet.catalog import names as well_known
 from trivet.config import Config, ProviderSettings, checked, find, is_path, load, nearest
 from trivet.counting import Counting
@@ -236,7 +237,7 @@ class Runtime:
         if is_path(name):
             local: Any = self.provider("local")  # the one provider whose models have paths
             model: Model = local.at(name)
-            return self.counting.asked(model)
+            return Reading(self.counting.asked(model))
         head, slash, rest = name.partition("/")
         if slash and head == "auto":
             return situations.Auto(self, situations.situation(rest))
@@ -244,7 +245,7 @@ class Runtime:
         if provider is None:
             return self._well_known(name)
         try:
-            return self.counting.asked(provider.model(rest))
+            return Reading(self.counting.asked(provider.model(rest)))
         except UnknownModelError:
             raise self._unknown(name) from None
 

@@ -14,7 +14,6 @@ from trivet.types import (
     Image,
     Opaque,
     Part,
-    Read,
     Request,
     Response,
     Speak,
@@ -148,8 +147,6 @@ def _kinds(request: Request) -> set[str]:
     """Which kinds of parts beside text the prompt has; `hour` where a mark wants its prefix kept for so long."""
     if isinstance(request, Transcribe):
         return {"audio"}
-    if isinstance(request, Read):
-        return {"image"}
     if not isinstance(request, Conversation):
         return set()
     kinds: set[str] = set()

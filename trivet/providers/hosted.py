@@ -14,10 +14,10 @@ import msgspec
 
 from trivet.errors import AuthError, ConfigError, MissingKeyError, ProviderError, RequestError, TrivetError
 from trivet.model import About, Model, Provider
-from trivet.providers import batches, reading
+from trivet.providers import batches
 from trivet.providers.http import Http, Timeouts
 from trivet.providers.settings import ProviderSettings
-from trivet.types import Chat, Conversation, Done, Embed, Event, Read, Request, Start, Value, replace, task_name
+from trivet.types import Conversation, Done, Embed, Event, Request, Start, Value, replace, task_name
 from trivet.wire import Back, Target, source, sse
 from trivet.wire.loose import loosen
 from trivet.wire.marks import leave_out_hints, leave_out_marks
@@ -170,12 +170,9 @@ class HostedModel(Model):
 
     @cached_property
     def about(self) -> About:
-        tasks = {task_name(task) for task in self.provider.routes}
-        if Chat in self.provider.routes:
-            tasks.add(task_name(Read))  # which is asked as a chat
         return About(
             name=f"{self.provider.name}/{self.name}",
-            tasks=tuple(sorted(tasks)),
+            tasks=tuple(sorted(task_name(task) for task in self.provider.routes)),
             inputs=("text", "image", "audio", "document"),
             where="self-served" if self.provider.self_served else "hosted",
         )
@@ -186,8 +183,6 @@ class HostedModel(Model):
         return not self.provider.quirks.get("one_prompt")
 
     def stream(self, request: Request) -> AsyncGenerator[Event, None]:
-        if isinstance(request, Read) and Chat in self.provider.routes:
-            return reading.told(self._stream(reading.as_chat(request)), self.about.name)
         most = self.provider.most_texts
         if most is not None and isinstance(request, Embed) and len(request.texts) > most:
             return batches.in_batches(self._stream, request, most)

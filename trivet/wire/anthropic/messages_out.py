@@ -31,6 +31,7 @@ from trivet.types import (
 from trivet.wire.anthropic.citations import write_citation
 from trivet.wire.anthropic.messages_in import PROVIDER
 from trivet.wire.carry import LABELS
+from trivet.wire.data_url import image_type
 from trivet.wire.ids import fitting
 from trivet.wire.thinking import tag
 
@@ -38,7 +39,6 @@ Json = dict[str, Any]
 
 _PROMPTS = ("system", "developer")
 _IDS = r"[a-zA-Z0-9_-]+"
-_IMAGES = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GIF8": "image/gif", b"RIFF": "image/webp"}
 
 
 class Words:
@@ -182,7 +182,7 @@ def _image(part: Image, path: str) -> Json:
     if part.url is not None:
         return {"type": "image", "source": {"type": "url", "url": part.url}}
     assert part.data is not None
-    media_type = part.media_type or next((t for head, t in _IMAGES.items() if part.data.startswith(head)), None)
+    media_type = part.media_type or image_type(part.data)
     if media_type is None:
         raise UnsupportedError(f"{path}: the type of this image is not known: say its media_type", field=path)
     return {"type": "image", "source": _base64(part.data, media_type)}

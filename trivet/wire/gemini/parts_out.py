@@ -9,6 +9,7 @@ import msgspec
 
 from trivet.errors import RequestError, UnsupportedError
 from trivet.types import Audio, Document, Extra, Image, Opaque, Part, Text, Thinking, ToolCall, ToolResult
+from trivet.wire.data_url import image_type
 from trivet.wire.gemini.contents_in import MADE, PROVIDER
 from trivet.wire.gemini.proto import write_bytes
 from trivet.wire.gemini.results import write_response
@@ -85,7 +86,8 @@ class PartsOut:
         shown = {"displayName": part.name} if isinstance(part, Document) and part.name is not None else {}
         detail = part.detail if isinstance(part, Image) else None
         resolution = {"mediaResolution": {"level": _DETAILS[detail]}} if detail in _DETAILS else {}
-        kind = {} if part.media_type is None else {"mimeType": part.media_type}
+        media_type = part.media_type or (image_type(part.data or b"") if isinstance(part, Image) else None)
+        kind = {} if media_type is None else {"mimeType": media_type}
         if part.url is not None:
             return _joined("fileData", {"fileUri": part.url} | kind | shown, extra) | resolution
         if not kind:

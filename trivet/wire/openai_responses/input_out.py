@@ -7,14 +7,12 @@ protocol has no field for it. Items have no ids: nothing is looked up in a store
 
 from __future__ import annotations
 
-import binascii
 from collections.abc import Sequence
 from typing import Any
 
 from trivet.types import (
     Document,
     Image,
-    Media,
     Message,
     Opaque,
     Part,
@@ -24,6 +22,7 @@ from trivet.types import (
     ToolResult,
     replace,
 )
+from trivet.wire.data_url import write_base64, write_data_url
 from trivet.wire.openai_responses.citations import annotation
 from trivet.wire.openai_responses.items_in import PROVIDER
 from trivet.wire.openai_responses.items_out import thought
@@ -163,7 +162,11 @@ def _input(part: Part, where: str, terms: Terms) -> Json:
         written = {"type": "input_text", "text": part.text}
     elif isinstance(part, Image):
         detail = {} if part.detail is None else {"detail": part.detail}
-        written = {"type": "input_image", "image_url": part.url or _data_url(part), **detail}
+        written = {
+            "type": "input_image",
+            "image_url": part.url or write_data_url(part.data or b"", part.media_type),
+            **detail,
+        }
     elif isinstance(part, Document):
         written = {"type": "input_file", **_file(part, terms)}
     else:
@@ -178,16 +181,12 @@ def _file(part: Document, terms: Terms) -> Json:
     kind = part.media_type
     plain = "document.txt" if kind is not None and kind.startswith("text/") else "document.pdf"
     name = part.name if part.name is not None or terms.own else plain
-    data = _base64(part.data) if kind is None and terms.own else _data_url(part, "application/pdf")
+    data = (
+        write_base64(part.data)
+        if kind is None and terms.own
+        else write_data_url(part.data or b"", kind or "application/pdf")
+    )
     return {**({} if name is None else {"filename": name}), "file_data": data}
-
-
-def _data_url(part: Media, usual: str = "") -> str:
-    return f"data:{part.media_type or usual};base64,{_base64(part.data or b'')}"
-
-
-def _base64(data: bytes) -> str:
-    return binascii.b2a_base64(data, newline=False).decode()
 
 
 def _not_here(part: Part, where: str, terms: Terms) -> Exception:

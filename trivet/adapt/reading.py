@@ -1,7 +1,4 @@
-"""Reading the text in an image, asked of a model that chats and sees: no host has a protocol of its own for it.
-
-The answer is text alone. It has no boxes and no scores, and says so in its notes.
-"""
+"""Reading the text in an image, asked of a model that chats and sees: no host has a protocol of its own for it."""
 
 from __future__ import annotations
 
@@ -9,9 +6,22 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from trivet.errors import ProviderError
-from trivet.types import Chat, ChatResponse, Done, Event, Line, Read, ReadResponse, replace, user
+from trivet.model import About, Wrapper
+from trivet.types import (
+    Chat,
+    ChatResponse,
+    Done,
+    Event,
+    Line,
+    Read,
+    ReadResponse,
+    Request,
+    replace,
+    task_name,
+    user,
+)
 
-__all__ = ["as_chat", "as_lines", "told"]
+__all__ = ["Reading"]
 
 NOTHING = "[no text]"
 ASKED = (
@@ -20,29 +30,46 @@ ASKED = (
     f"{NOTHING}"
 )
 _FENCE = "```"
-# What hosts want to be told of an image, and a client need not have said: the formats that all of them take.
-_BEGINNINGS = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GIF8": "image/gif", b"RIFF": "image/webp"}
 
 
-def as_chat(request: Read) -> Chat:
-    image = request.image
-    if image.data is not None and image.media_type is None:
-        kinds = (kind for begin, kind in _BEGINNINGS.items() if image.data.startswith(begin))
-        image = replace(image, media_type=next(kinds, None))
-    return Chat(model=request.model, context=request.context, messages=(user(image, ASKED),), extra=request.extra)
+class Reading(Wrapper):
+    """A `Read` becomes a chat about its image, where the model has no such task and chats. The answer is text alone,
+    without boxes and scores, and says so in its notes.
+
+    Raises `ProviderError` where the model refuses."""
+
+    @property
+    def about(self) -> About:
+        about = self.inner.about
+        return replace(about, tasks=(*about.tasks, task_name(Read))) if _becomes_chat(about) else about
+
+    def stream(self, request: Request) -> AsyncGenerator[Event, None]:
+        if isinstance(request, Read) and _becomes_chat(about := self.inner.about):
+            return _lines(self.inner.stream(_chat(request)), about.name)
+        return self.inner.stream(request)
 
 
-async def told(chat: AsyncGenerator[Event, None], name: str) -> AsyncGenerator[Event, None]:
+def _becomes_chat(about: About) -> bool:
+    return task_name(Read) not in about.tasks and task_name(Chat) in about.tasks and "image" in about.inputs
+
+
+def _chat(request: Read) -> Chat:
+    return Chat(
+        model=request.model, context=request.context, messages=(user(request.image, ASKED),), extra=request.extra
+    )
+
+
+async def _lines(chat: AsyncGenerator[Event, None], name: str) -> AsyncGenerator[Event, None]:
     """The events of such a chat with the model called `name`; the last has the lines."""
     async with aclosing(chat) as events:
         async for event in events:
             if isinstance(event, Done):
                 assert isinstance(event.response, ChatResponse)
-                event = replace(event, response=as_lines(event.response, name))
+                event = replace(event, response=_read(event.response, name))
             yield event
 
 
-def as_lines(response: ChatResponse, name: str) -> ReadResponse:
+def _read(response: ChatResponse, name: str) -> ReadResponse:
     """What it has written, as lines. Raises `ProviderError` where it has refused."""
     text = response.text.strip()
     if response.finish_reason == "refusal":

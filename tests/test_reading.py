@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from tests.upstream import Reply, sse, upstream
+from trivet.adapt.reading import Reading
 from trivet.catalog import known
 from trivet.errors import ProviderError, UnsupportedError
-from trivet.ledger.units import of_prompt
 from trivet.model import About
 from trivet.providers.anthropic import Anthropic
 from trivet.providers.compatible import Compatible
@@ -34,7 +34,7 @@ async def asked(reply: Reply, request: Read = ASKED, host: str = "groq") -> tupl
     async with upstream(reply) as up:
         provider = Compatible(ProviderSettings(base_url=f"{up.url}/v1", api_key="sk"), name=host)
         try:
-            response = await provider.model("m").call(request)
+            response = await Reading(provider.model("m")).call(request)
         finally:
             await provider.close()
     assert isinstance(response, ReadResponse)
@@ -94,7 +94,7 @@ async def test_a_stream_ends_in_the_lines() -> None:
     last = {**chunk, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
     async with upstream(Reply(200, sse(*pieces, last, "[DONE]"))) as up:
         provider = Compatible(ProviderSettings(base_url=f"{up.url}/v1", api_key="sk"), name="groq")
-        events = [event async for event in provider.model("m").stream(ASKED)]
+        events = [event async for event in Reading(provider.model("m")).stream(ASKED)]
         await provider.close()
     assert isinstance(events[-1], Done)
     assert isinstance(events[-1].response, ReadResponse)
@@ -114,7 +114,7 @@ async def test_anthropics_models_read_in_their_own_protocol() -> None:
     }
     async with upstream(Reply(200, [json.dumps(body).encode()])) as up:
         provider = Anthropic(ProviderSettings(base_url=up.url, api_key="sk"), name="anthropic")
-        response = await provider.model("claude").call(ASKED)
+        response = await Reading(provider.model("claude")).call(ASKED)
         await provider.close()
     assert isinstance(response, ReadResponse)
     assert response.text == "A"
@@ -131,8 +131,3 @@ def test_a_model_that_is_known_to_see_nothing_does_not_read() -> None:
     blind, sees = known.Known(image=False), known.Known(image=True)
     assert known.about(told, blind).tasks == ("chat",)
     assert known.about(told, sees).tasks == ("chat", "read")
-
-
-def test_what_an_image_costs_to_read_is_not_priced_as_text_alone() -> None:
-    assert "input_image_tokens" not in of_prompt(ASKED)
-    assert of_prompt(ASKED)["input_audio_tokens"] == 0
