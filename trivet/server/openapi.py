@@ -29,6 +29,7 @@ _ANTHROPIC = "https://platform.claude.com/docs/en/api/"
 _GEMINI = "https://ai.google.dev/api/"
 _COHERE = "https://docs.cohere.com/reference/rerank"
 _JSON, _TEXT, _EVENTS = "application/json", "text/plain", "text/event-stream"
+_CHAT = (_JSON, _EVENTS)
 _ANY = {"type": "object"}
 _Json = dict[str, Any]
 _HEADERS: list[_Json] = [
@@ -56,6 +57,51 @@ class _Route(NamedTuple):
     answers: Sequence[str] = (_JSON,)
     asks: _Json | None = None
     tells: _Json | None = None
+
+
+def _ref(name: str) -> _Json:
+    return {"$ref": _REF.format(name=name)}
+
+
+# What each route is for, but for the plain tasks', whose types say it, and Gemini's, whose paths name what is asked.
+_DESCRIBED: dict[tuple[str, str], _Route] = {
+    ("GET", routes.HEALTH): _Route("Whether it is alive and ready, and what there is.", tells=_ref("Health")),
+    ("GET", routes.LIVE): _Route("200 while the process is alive.", tells=_ref("Health")),
+    ("GET", routes.READY): _Route("200 once requests need not wait, else 503.", tells=_ref("Health")),
+    ("GET", routes.MODELS): _Route("The models.", _OPENAI + "models/methods/list"),
+    ("GET", f"{routes.MODELS}/{{id}}"): _Route("One model.", _OPENAI + "models/methods/retrieve"),
+    ("GET", routes.BETA): _Route("The models, for Gemini's clients.", _GEMINI + "models"),
+    ("GET", f"{routes.BETA}/{{id}}"): _Route("One model, for Gemini's clients.", _GEMINI + "models"),
+    ("GET", routes.METRICS): _Route("Metrics for Prometheus.", answers=(_TEXT,)),
+    ("GET", f"{routes.REQUESTS}/{{id}}"): _Route("What one request was and cost.", tells=_ref("Row")),
+    ("GET", routes.OPENAPI): _Route("This document.", "https://spec.openapis.org/oas/v3.1.1.html"),
+    ("GET", routes.DOCS): _Route("This document, as a page.", answers=("text/html",)),
+    ("POST", routes.RELOAD): _Route("Reads trivet.toml anew, for those on this machine.", tells=_ref("Reloaded")),
+    ("POST", "/v1/chat/completions"): _Route(
+        "A chat, in OpenAI's protocol.", _OPENAI + "chat/subresources/completions/methods/create", _CHAT
+    ),
+    ("POST", "/v1/completions"): _Route(
+        "A text that goes on, or with a suffix is filled in.", _OPENAI + "completions/methods/create", _CHAT
+    ),
+    ("POST", "/v1/responses"): _Route(
+        "A chat, in OpenAI's newer protocol.", _OPENAI + "responses/methods/create", _CHAT
+    ),
+    ("POST", "/v1/embeddings"): _Route("Texts as vectors.", _OPENAI + "embeddings/methods/create"),
+    ("POST", "/v1/audio/transcriptions"): _Route(
+        "Speech to text.",
+        _OPENAI + "audio/subresources/transcriptions/methods/create",
+        (_JSON, _TEXT, "application/x-subrip", "text/vtt", _EVENTS),
+    ),
+    ("POST", "/v1/audio/speech"): _Route(
+        "Text to speech.",
+        _OPENAI + "audio/subresources/speech/methods/create",
+        ("audio/mpeg", "audio/ogg", "audio/aac", "audio/flac", "audio/wav", "audio/pcm", _EVENTS),
+    ),
+    ("POST", "/v1/messages"): _Route("A chat, in Anthropic's protocol.", _ANTHROPIC + "messages", _CHAT),
+    ("POST", "/v1/messages/count_tokens"): _Route("How long a chat's prompt is.", _ANTHROPIC + "messages-count-tokens"),
+    ("POST", "/v1/rerank"): _Route("Which documents answer a query, in Cohere's protocol.", _COHERE),
+    ("POST", "/v2/rerank"): _Route("The same, where Cohere's newer client asks.", _COHERE),
+}
 
 
 class ImageData(msgspec.Struct):
@@ -183,15 +229,9 @@ def _error(path: str) -> _Json:
     """Each protocol has its own shape of errors, of which one is described here."""
     if path.startswith("/v1/messages"):
         return _foreign(_ANTHROPIC + "errors")
-    return (
-        _foreign("https://ai.google.dev/gemini-api/docs/troubleshooting")
-        if path.startswith(routes.BETA)
-        else _ref(Error)
-    )
-
-
-def _ref(kind: type) -> _Json:
-    return {"$ref": _REF.format(name=kind.__name__)}
+    if path.startswith(routes.BETA):
+        return _foreign("https://ai.google.dev/gemini-api/docs/troubleshooting")
+    return _ref("Error")
 
 
 def _routes() -> tuple[dict[tuple[str, str], _Route], _Json]:
@@ -202,61 +242,23 @@ def _routes() -> tuple[dict[tuple[str, str], _Route], _Json]:
     kinds = [kind for pair in plain.values() for kind in pair]
     _, components = msgspec.json.schema_components([*kinds, Error, Health, Reloaded, Row], ref_template=_REF)
     _join_lines(components)
-    chat = (_JSON, _EVENTS)
-    gemini = _GEMINI + "generate-content"
-    described = {
-        ("GET", routes.HEALTH): _Route("Whether it is alive and ready, and what there is.", tells=_ref(Health)),
-        ("GET", routes.LIVE): _Route("200 while the process is alive.", tells=_ref(Health)),
-        ("GET", routes.READY): _Route("200 once requests need not wait, else 503.", tells=_ref(Health)),
-        ("GET", routes.MODELS): _Route("The models.", _OPENAI + "models/methods/list"),
-        ("GET", f"{routes.MODELS}/{{id}}"): _Route("One model.", _OPENAI + "models/methods/retrieve"),
-        ("GET", routes.BETA): _Route("The models, for Gemini's clients.", _GEMINI + "models"),
-        ("GET", f"{routes.BETA}/{{id}}"): _Route("One model, for Gemini's clients.", _GEMINI + "models"),
-        ("GET", routes.METRICS): _Route("Metrics for Prometheus.", answers=(_TEXT,)),
-        ("GET", f"{routes.REQUESTS}/{{id}}"): _Route("What one request was and cost.", tells=_ref(Row)),
-        ("GET", routes.OPENAPI): _Route("This document.", "https://spec.openapis.org/oas/v3.1.1.html"),
-        ("GET", routes.DOCS): _Route("This document, as a page.", answers=("text/html",)),
-        ("POST", routes.RELOAD): _Route("Reads trivet.toml anew, for those on this machine.", tells=_ref(Reloaded)),
-        ("POST", "/v1/chat/completions"): _Route(
-            "A chat, in OpenAI's protocol.", _OPENAI + "chat/subresources/completions/methods/create", chat
-        ),
-        ("POST", "/v1/completions"): _Route(
-            "A text that goes on, or with a suffix is filled in.", _OPENAI + "completions/methods/create", chat
-        ),
-        ("POST", "/v1/responses"): _Route(
-            "A chat, in OpenAI's newer protocol.", _OPENAI + "responses/methods/create", chat
-        ),
-        ("POST", "/v1/embeddings"): _Route("Texts as vectors.", _OPENAI + "embeddings/methods/create"),
-        ("POST", "/v1/audio/transcriptions"): _Route(
-            "Speech to text.",
-            _OPENAI + "audio/subresources/transcriptions/methods/create",
-            (_JSON, _TEXT, "application/x-subrip", "text/vtt", _EVENTS),
-        ),
-        ("POST", "/v1/audio/speech"): _Route(
-            "Text to speech.",
-            _OPENAI + "audio/subresources/speech/methods/create",
-            ("audio/mpeg", "audio/ogg", "audio/aac", "audio/flac", "audio/wav", "audio/pcm", _EVENTS),
-        ),
-        ("POST", "/v1/messages"): _Route("A chat, in Anthropic's protocol.", _ANTHROPIC + "messages", chat),
-        ("POST", "/v1/messages/count_tokens"): _Route(
-            "How long a chat's prompt is.", _ANTHROPIC + "messages-count-tokens"
-        ),
-        ("POST", "/v1/rerank"): _Route("Which documents answer a query, in Cohere's protocol.", _COHERE),
-        ("POST", "/v2/rerank"): _Route("The same, where Cohere's newer client asks.", _COHERE),
-    }
+    described = _DESCRIBED | {("POST", path): _gemini(path) for path in routes.GEMINI_PATHS}
+    for path, (asked, told) in plain.items():
+        summary = " ".join(str(asked.__doc__).split()).partition(". ")[0].removesuffix(".") + "."
+        described["POST", path] = _Route(summary, asks=_ref(asked.__name__), tells=_ref(told.__name__))
+    return described, components
+
+
+def _gemini(path: str) -> _Route:
     words = {
         "generateContent": "A chat",
         "streamGenerateContent": "A chat, streamed",
         "countTokens": "A prompt's length",
     }
-    for path, method in zip(routes.GEMINI_PATHS, routes.GEMINI, strict=True):
-        summary = f"{words.get(method, 'Texts as vectors')}, in Gemini's protocol; under {routes.MODELS} too."
-        answers = chat if method.startswith("stream") else (_JSON,)
-        described["POST", path] = _Route(summary, _GEMINI + "embeddings" if "mbed" in method else gemini, answers)
-    for path, (asked, told) in plain.items():
-        summary = " ".join(str(asked.__doc__).split()).partition(". ")[0].removesuffix(".") + "."
-        described["POST", path] = _Route(summary, asks=_ref(asked), tells=_ref(told))
-    return described, components
+    method = path.rpartition(":")[2]
+    summary = f"{words.get(method, 'Texts as vectors')}, in Gemini's protocol; under {routes.MODELS} too."
+    reference = _GEMINI + ("embeddings" if "mbed" in method else "generate-content")
+    return _Route(summary, reference, _CHAT if method.startswith("stream") else (_JSON,))
 
 
 def _join_lines(schema: Any) -> None:
