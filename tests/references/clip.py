@@ -1,5 +1,5 @@
-"""Writes clip.json: what transformers makes of the folders of `tests/clip_folders.py`. Needs torch and transformers,
-which no environment of trivet's has: `PYTHONPATH=. PYTHON tests/references/clip.py`, in the repository."""
+"""Writes clip.json: what transformers makes of the folders of `tests/clip_folders.py`. README.md here says how to run
+it."""
 
 from __future__ import annotations
 
