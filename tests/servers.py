@@ -162,6 +162,9 @@ class Fakes:
     def found(self, names: Iterable[str]) -> None:
         pass
 
+    def prepare(self) -> None:
+        pass
+
     def model(self, name: str | None = None, *, paths: bool = True, request: Request | None = None) -> Model:
         self.asked = {"name": name, "paths": paths, "task": "chat" if request is None else task_name(request)}
         name = name or next(iter(self.models))
