@@ -15,7 +15,7 @@ import pytest
 import trivet
 from tests.small_weights import ARRAY, gguf_header
 from trivet.cli import main
-from trivet.errors import ConfigError, ContextLengthError, RequestError, UnsupportedError, WeightsError
+from trivet.errors import ContextLengthError, ProviderError, RequestError, UnsupportedError, WeightsError
 from trivet.local.llama import Llama, Reranker
 from trivet.local.provider import Local
 from trivet.local.settings import LocalSettings
@@ -149,6 +149,34 @@ def test_a_pair_that_is_too_long_is_refused_by_its_place(model: Reranker, words:
     )
 
 
+def test_weights_whose_number_is_none_are_told_as_that(tmp_path: Path) -> None:
+    """A file whose numbers are damaged: its header says nothing of it."""
+    path = write(tmp_path)
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(tensors()["cls.bias"].tobytes(), np.full(WIDTH, np.nan, np.float32).tobytes()))
+    assert path.read_bytes() != whole
+    model = Reranker(path, name="mine")
+
+    async def asked() -> None:
+        with pytest.raises(ProviderError, match=r"mine: llama\.cpp gave no number: the weights may be damaged"):
+            await model.call(Rerank(query="bread", documents=("cars",)))
+        await model.close()
+
+    asyncio.run(asked())
+
+
+def test_what_the_engine_raises_is_told_with_the_models_name(tmp_path: Path) -> None:
+    """A token that the file names and does not have."""
+    model = Reranker(write(tmp_path, **{"tokenizer.ggml.bos_token_id": 70_000}), name="mine")
+
+    async def asked() -> None:
+        with pytest.raises(ProviderError, match=r"mine: llama\.cpp failed: Invalid token"):
+            await model.call(Rerank(query="bread", documents=("cars",)))
+        await model.close()
+
+    asyncio.run(asked())
+
+
 def test_what_it_cannot_do_is_refused_without_loading(path: Path) -> None:
     model = Reranker(path, name="mine")
     for request, wrong in [
@@ -211,9 +239,11 @@ def test_a_classifier_of_several_labels_is_refused(tmp_path: Path) -> None:
         opened(write(tmp_path, numbers=3, **{"bert.classifier.output_labels": ["joy", "fear", "anger"]}))
 
 
-def test_more_context_than_it_was_trained_for_is_refused(path: Path) -> None:
-    with pytest.raises(ConfigError, match="trained for 64"):
-        opened(path, LocalSettings(context=128))
+def test_a_context_that_is_meant_for_a_chat_model_leaves_it_what_it_was_trained_for(path: Path) -> None:
+    model = opened(path, LocalSettings(context=8192))
+    assert model.about.context_tokens == MOST
+    assert len(ask(model, Rerank(query="bread", documents=("cars",))).results) == 1
+    asyncio.run(model.close())
 
 
 def test_another_file_under_the_same_name_has_another_revision(tmp_path: Path) -> None:

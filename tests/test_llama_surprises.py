@@ -25,7 +25,7 @@ from trivet.local.llama.engine import _Running
 from trivet.local.provider import Local
 from trivet.local.settings import LocalSettings
 from trivet.runtime import Runtime
-from trivet.types import Chat, Complete, CountTokens, Fold, Sampling, assistant, user
+from trivet.types import Chat, Complete, CountTokens, Embed, Fold, Sampling, assistant, user
 
 COLD = Sampling(temperature=0, max_tokens=12)
 WEATHER = "Weather in Paris?"
@@ -267,3 +267,16 @@ async def test_13_a_language_model_embeds_where_it_is_named_and_only_there() -> 
     default = catalog.for_task("embed")
     assert default is not None
     assert default.name != "smollm2"
+
+
+# Half a character, as Python has them of names of files that are no Unicode: the engine calls it an error in JSON.
+
+
+@pytest.mark.parametrize("first", [True, False])
+async def test_half_a_character_is_told_as_that(llama: Llama, first: bool) -> None:
+    half = chr(0xD800 if first else 0xDC80)
+    told = (user(half),)
+    for request in (Chat(messages=told), Complete(prompt=half), CountTokens(messages=told), Embed(texts=(half,))):
+        with pytest.raises(RequestError, match="half a character"):
+            await llama.call(request)
+    await all_free(llama)

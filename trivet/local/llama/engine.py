@@ -256,7 +256,10 @@ class Engine:
         except BaseException:
             self.slots.give(1)
             raise
-        answer: Chunk = await asyncio.shield(call)
+        try:
+            answer: Chunk = await asyncio.shield(call)
+        except (ValueError, RuntimeError) as failure:
+            raise self._failed(failure) from None
         if "error" in answer:
             raise self._refused(answer["error"])
         return answer
@@ -265,7 +268,10 @@ class Engine:
         """A small question to the engine's own port, answered in milliseconds: a count, a template."""
         await self.load()
         self._open()
-        return await asyncio.get_running_loop().run_in_executor(self._side, self._http, path, body)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._side, self._http, path, body)
+        except UnicodeEncodeError as failure:
+            raise self._failed(failure) from None
 
     def _http(self, path: str, body: Mapping[str, Any] | None) -> Chunk:
         host = str(self._server.listening_address).removeprefix("http://")
@@ -311,11 +317,19 @@ class Engine:
             context_tokens=self.context,
         )
 
+    def no_number(self) -> ProviderError:
+        """What it has worked out is no number, which the engine tells as null."""
+        return ProviderError(
+            f"{self.name}: llama.cpp gave no number: the weights may be damaged, get the file again", provider="local"
+        )
+
     def cut(self) -> TransportError:
         return TransportError(f"{self.name} was closed before its answer was complete")
 
     def _failed(self, failure: BaseException) -> BaseException:
         """What the engine raised: ValueError for messages, tools or schemas that its template or grammar refuses."""
+        if re.search(r"surrogates? (not allowed|U\+D)", str(failure)):
+            return RequestError("the text is no whole Unicode text: it has half a character")
         if isinstance(failure, ValueError):
             return RequestError(f"{self.name} cannot take this request: {_plain(failure)}")
         if isinstance(failure, TrivetError):

@@ -7,7 +7,7 @@ import os
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
-from trivet.errors import ConfigError, ContextLengthError, RequestError, WeightsError
+from trivet.errors import ContextLengthError, RequestError, WeightsError
 from trivet.local import gguf
 from trivet.local.llama.body import refuse_extras
 from trivet.local.llama.engine import EMBED_TOKENS, Engine
@@ -44,9 +44,7 @@ class Reranker(Model):
                 "one: name a file of a model that was made for reranking"
             )
         trained = self.header.context_length or EMBED_TOKENS
-        room = self.settings.context or min(trained, EMBED_TOKENS)
-        if room > trained:
-            raise ConfigError(f"[local] context is {room:,}, and {self.path.name} was trained for {trained:,}")
+        room = min(self.settings.context or EMBED_TOKENS, trained)  # the setting may be meant for a chat model
         called = name or str(path)
         self.engine = Engine(
             self.path, self.settings, name=called, context=room, most=trained, ranking=True, verify=verify
@@ -113,7 +111,9 @@ class Reranker(Model):
             )
         )
 
-    def _score(self, number: float) -> float:
+    def _score(self, number: float | None) -> float:
+        if number is None:
+            raise self.engine.no_number()
         return number if self.shares else 1 / (1 + math.exp(-min(max(number, -700.0), 700.0)))
 
     def _too_long(self, place: int, error: ContextLengthError) -> ContextLengthError:
