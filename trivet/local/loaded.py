@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import importlib
+import sys
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -39,6 +40,17 @@ def needed(module: str, extra: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         raise ConfigError(f'{module} is not installed ({error}). Install it: pip install "trivet[{extra}]"') from None
+
+
+def give_back() -> None:
+    """Memory that nothing uses goes back to the system. glibc keeps what a thread has freed: of a CLIP of 600 MB that
+    was unloaded 500, and of one that has loaded 60."""
+    if sys.platform == "linux":
+        import ctypes
+
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # which other C libraries do not have
+        if trim is not None:
+            trim(0)
 
 
 class Loaded(Model, Generic[W]):
@@ -100,6 +112,7 @@ class Loaded(Model, Generic[W]):
             if self._verify is not None:
                 self._verify()
             self._weights = self.load()
+            give_back()
         return self._weights
 
     async def in_thread(self, work: Callable[[], T]) -> T:
@@ -129,6 +142,7 @@ class Loaded(Model, Generic[W]):
 
     def _drop(self) -> None:
         self._weights = None
+        give_back()
 
     async def close(self) -> None:
         self._closed, self._weights = True, None

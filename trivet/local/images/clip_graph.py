@@ -97,8 +97,12 @@ class _Transformer(Graph):
         return self.node("LayerNormalization", [states, *weights], name, epsilon=self.config.layer_norm_eps)
 
     def linear(self, states: str, name: str, *, bias: bool = True) -> str:
-        made = self.node("MatMul", [states, self.turned(f"{name}.weight")], f"{name}.product")
+        made = self.product(states, self.weight(f"{name}.weight"), f"{name}.product")
         return self.node("Add", [made, self.weight(f"{name}.bias")], name) if bias else made
+
+    def product(self, states: str, weight: str, name: str) -> str:
+        """By a weight as it lies, (out, in): turned here it would be another copy while the model loads."""
+        return self.node("FusedMatMul", [states, weight], name, domain=FUSED, transB=1)
 
     def perceptron(self, states: str, at: str) -> str:
         op, attributes = ACTIVATIONS[self.config.hidden_act]
@@ -168,7 +172,7 @@ class _Vision(_Transformer):
         self.node("Expand", [self.keep("query", query), "as rows"], "queries")
         for part, name in enumerate(("keys", "values"), start=1):
             own = slice(part * hidden, (part + 1) * hidden)
-            product = self.node("MatMul", [states, self.keep(f"{at}{name}", weight[own].T)], f"{name} alone")
+            product = self.product(states, self.keep(f"{at}{name}", weight[own]), f"{name} alone")
             self.node("Add", [product, self.keep(f"{at}{name}.bias", np.array(bias[own]))], name)
         heads = self.config.num_attention_heads
         self.node("MultiHeadAttention", ["queries", "keys", "values"], "gathered", domain=FUSED, num_heads=heads)
