@@ -59,6 +59,9 @@ class LocalStub(Provider):
     def at(self, path: str) -> Model:
         return self._made(path, "from a file")
 
+    def prepare(self) -> None:
+        pass
+
     def _made(self, name: str, script: object) -> Fake:
         if name not in self.made:
             tasks = ("chat", "complete", "count_tokens", "embed")
