@@ -38,8 +38,15 @@ def _type(given: object) -> str:
 
 
 def _is_frame(given: object) -> bool:
-    """Of pandas or polars. One of pandas gives its columns' names where one asks for what is in it."""
+    """Of pandas or polars."""
     return _library(given) in ("pandas", "polars") and hasattr(given, "columns")
+
+
+def _in_order(given: object) -> bool:
+    """Whether it is several of something, one after the other: a set has no order, and a frame gives its columns'
+    names."""
+    unordered = isinstance(given, str | bytes | bytearray | Mapping | Set) or _is_frame(given)
+    return isinstance(given, Iterable) and not unordered
 
 
 def _column(frame: Any) -> str:
@@ -51,10 +58,10 @@ def _column(frame: Any) -> str:
 
 
 def texts(given: str | Iterable[str], field: str) -> tuple[str, ...]:
-    """One text or several, in an order: a set has none."""
+    """One text or several."""
     if isinstance(given, str):
         return (given,)
-    if isinstance(given, bytes | Mapping | Set) or _is_frame(given) or not isinstance(given, Iterable):
+    if not _in_order(given):
         raise TypeError(f"{field} are a list of strings, and this is of type {_type(given)}{_column(given)}")
     found = []
     for i, text in enumerate(given):
@@ -170,7 +177,7 @@ def series(given: Series) -> tuple[float | None, ...]:
         raise RequestError(f"The array is {shape}, and a series has one dimension.", field="series")
     if stamps is not None:
         refuse_irregular(stamps, library)
-    if isinstance(given, str | bytes | bytearray | Mapping | Set) or not isinstance(given, Iterable):
+    if not _in_order(given):
         raise TypeError(f"a series is a list of numbers, an array, or of pandas or polars, and this is {_type(given)}")
     values = tuple(_number(value, i) for i, value in enumerate(given))
     if not values:
@@ -239,7 +246,7 @@ def records(given: Proteins) -> list[tuple[str | None, str]]:
     that hold it; several of these in a list."""
     if isinstance(given, str | os.PathLike):
         return _records(given)
-    if isinstance(given, bytes | Mapping | Set) or _is_frame(given) or not isinstance(given, Iterable):
+    if not _in_order(given):
         raise TypeError(
             f"proteins are sequences of letters, or FASTA by text or path, and this is {_type(given)}{_column(given)}"
         )
