@@ -29,9 +29,9 @@ from trivet.local.settings import LocalSettings
 from trivet.runtime import Runtime
 from trivet.server import found
 from trivet.server import run as server
-from trivet.server.app import LARGE, app
+from trivet.server.app import LARGE, MANY, app
 from trivet.types import Chat, CountTokens, Sampling, user
-from trivet.wire import openai_chat
+from trivet.wire import openai_chat, openai_embeddings
 
 # --- llama.cpp: its binding holds the GIL from the beginning of a load to its end ------------------------------
 
@@ -186,19 +186,19 @@ def test_a_server_has_its_threads_take_shorter_turns(monkeypatch: pytest.MonkeyP
 # --- the server ------------------------------------------------------------------------------------------------
 
 
+def whose() -> str:
+    """Whose thread this is."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return "another"
+    return "the loop's"
+
+
 def test_a_large_body_is_read_off_the_loop_and_a_small_one_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
     threads: list[str] = []
     parse = openai_chat.parse
-
-    def watched(body: bytes) -> Any:
-        try:
-            asyncio.get_running_loop()
-            threads.append("the loop's")
-        except RuntimeError:
-            threads.append("another")
-        return parse(body)
-
-    monkeypatch.setattr(openai_chat, "parse", watched)
+    monkeypatch.setattr(openai_chat, "parse", lambda body: (threads.append(whose()), parse(body))[1])
     with serving({"m": Fake()}) as served:
         for size in (1, LARGE):
             body = {"model": "m", "messages": [{"role": "user", "content": "a" * size}]}
@@ -210,3 +210,14 @@ def test_what_is_wrong_with_a_large_body_is_told_as_of_a_small_one() -> None:
     with serving({"m": Fake()}) as served:
         answer = httpx2.post(f"{served.url}/v1/chat/completions", json={"model": "m", "messages": "a" * LARGE})
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "messages")
+
+
+def test_many_vectors_are_written_off_the_loop_and_few_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[str] = []
+    whole = openai_embeddings.Renderer.whole
+    monkeypatch.setattr(openai_embeddings.Renderer, "whole", lambda *given: (threads.append(whose()), whole(*given))[1])
+    with serving({"m": Fake()}) as served:
+        for count in (1, MANY + 1):
+            answer = httpx2.post(f"{served.url}/v1/embeddings", json={"model": "m", "input": ["a"] * count})
+            assert [row["embedding"] for row in answer.json()["data"]] == [[1.0, 1.0]] * count
+    assert threads == ["the loop's", "another"]

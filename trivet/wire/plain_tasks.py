@@ -96,7 +96,7 @@ class Renderer:
         self._fields = fields
 
     def whole(self, response: Response) -> bytes:
-        body = {name: getattr(response, name) for name in self._fields}
+        body = {name: _row_by_row(getattr(response, name)) for name in self._fields}
         usage = Tokens(response.usage.input_tokens, response.usage.output_tokens)
         return msgspec.json.encode({"model": response.model, **body, "notes": response.notes, "usage": usage})
 
@@ -106,6 +106,13 @@ class Renderer:
 
     def failure(self, error: TrivetError) -> bytes:
         return sse.event(openai_errors.error(error))
+
+
+def _row_by_row(value: object) -> object:
+    """The rows of a table encoded one after the other: nothing else runs in Python during each."""
+    if isinstance(value, tuple) and value and isinstance(value[0], tuple):
+        return [msgspec.Raw(msgspec.json.encode(row)) for row in value]
+    return value
 
 
 def _image(value: object, path: str) -> Image:
