@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import socket
 import sys
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import urlsplit
 
 import anthropic
@@ -14,7 +16,12 @@ import openai
 import pytest
 
 from tests.servers import CEILING_S, Process, Served, Watched, ask, exit_code, read_until, serving, start_fakes
+from trivet.config import ServerSettings
+from trivet.errors import TrivetError
 from trivet.fake import STALL, Fake
+from trivet.runtime import Runtime
+from trivet.server import found, run
+from trivet.server.app import app
 
 MESSAGES = [{"role": "user", "content": "Hi"}]
 BODY = {"model": "m", "messages": MESSAGES}
@@ -141,3 +148,26 @@ def first_text(stream: openai.Stream) -> str:
 def stream_of(process: Process):  # type: ignore[no-untyped-def]
     body = {"model": "gated", "messages": MESSAGES, "stream": True}
     return httpx2.stream("POST", f"{process.url}/v1/chat/completions", json=body, timeout=CEILING_S)
+
+
+async def test_a_server_that_is_stopped_before_it_listens_closes_what_it_has_opened(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else aiohttp complains of its sessions on the terminal."""
+    runtime, looking = Runtime(), asyncio.Event()
+
+    async def look(*_: Any) -> found.Providers:
+        looking.set()
+        return await asyncio.Future[found.Providers]()
+
+    monkeypatch.setattr(found, "look", look)
+    monkeypatch.setattr(runtime, "prepare", lambda: None)
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        serving = asyncio.ensure_future(run._serve(runtime, ServerSettings(), app(runtime), sock, None))
+        await looking.wait()
+        serving.cancel()  # as asyncio does at a Ctrl-C
+        with pytest.raises(asyncio.CancelledError):
+            await serving
+    with pytest.raises(TrivetError, match="closed"):
+        runtime.model("local/smollm2")

@@ -73,9 +73,13 @@ async def _serve(
     stop = asyncio.Event()
     # The port of the socket, which is another one where 0 was asked for.
     host, port = sock.getsockname()[:2]
-    runtime.prepare()
-    providers = await found.look(runtime, (host, port))
-    show(found.before(runtime, settings, providers))
+    try:
+        runtime.prepare()
+        providers = await found.look(runtime, (host, port))
+        show(found.before(runtime, settings, providers))
+    except BaseException:  # Ctrl-C, for one
+        await runtime.close()
+        raise
     after = found.after(runtime, settings, port)
     preparing = {asyncio.ensure_future(_prepare(runtime, application, providers))}
 
