@@ -335,6 +335,13 @@ def test_how_pictures_are_wanted_may_be_a_part_of_processor_config(folders: dict
         embed(tmp_path, images=PICTURES)
 
 
+def test_a_size_that_is_not_known_here_is_refused_and_not_read_in_part(tmp_path: Path) -> None:
+    told = clip_folders.preprocessing("clip") | {"size": {"shortest_edge": 32, "longest_edge": 40}}
+    (clip_folders.folder(tmp_path, "clip") / "preprocessor_config.json").write_text(json.dumps(told))
+    with pytest.raises(WeightsError, match=r"preprocessor_config\.json cannot be used: .*longest_edge \(40\)"):
+        embed(tmp_path, images=PICTURES)
+
+
 def test_a_folder_without_a_network_is_refused(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"has the config\.json of a CLIP and no network"):
         files(clip_folders.described(tmp_path, "siglip"))

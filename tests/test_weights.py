@@ -257,7 +257,7 @@ def test_a_path_with_a_blank_is_quoted_in_the_command(tmp_path: Path) -> None:
         (gguf()[:-1], f"truncated: .* has {len(gguf()) - 1:,} of {len(gguf()):,} bytes"),
         (gguf() + bytes(64), f"has {len(gguf()) + 64:,} bytes, and its header tells of {len(gguf()):,}"),
         (gguf()[:20], "damaged GGUF header"),
-        (b"\x80\x04\x95", "is not a GGUF file, the only kind that is loaded by path"),
+        (b"\x80\x04\x95", "is not a GGUF file, the only kind that is a model by itself.*a CLIP.* name the folder"),
         (b"", "is not a GGUF file"),
     ],
     ids=["missing", "truncated", "longer", "cut in the header", "pickle", "empty"],

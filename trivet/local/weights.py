@@ -121,8 +121,9 @@ def _whole_gguf(path: Path) -> gguf.Header:
         raise WeightsError(f"{path} is not a file. Name the GGUF file itself.")
     if not _is_gguf(path):
         raise WeightsError(
-            f"Weights are foreign: {path} is not a GGUF file, the only kind that is loaded by path. "
-            "Get the model as GGUF, or convert it with llama.cpp's convert_hf_to_gguf.py."
+            f"Weights are foreign: {path} is not a GGUF file, the only kind that is a model by itself. Of a CLIP, a "
+            "Whisper or a cross-encoder name the folder; get others as GGUF, or convert them with llama.cpp's "
+            "convert_hf_to_gguf.py."
         )
     header = gguf.read(path)
     size = path.stat().st_size

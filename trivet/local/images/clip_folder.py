@@ -272,6 +272,8 @@ def _size(told: Any, *, square: bool = False) -> tuple[int | None, tuple[int, in
     """A short side, or height and width: what `size` says; a bare number is the former, unless it is `square`."""
     if isinstance(told, int):
         return (None, (told, told)) if square else (told, None)
+    if told.get("longest_edge") is not None:
+        raise ValueError(f"a longest_edge ({told['longest_edge']}) is not known here, only a shortest_edge")
     if "shortest_edge" in told:
         return int(told["shortest_edge"]), None
     return None, (int(told["height"]), int(told["width"]))
