@@ -482,6 +482,21 @@ def test_two_onnx_files_give_the_same_vectors_as_one(kind: str, tmp_path: Path) 
         assert embed(two, **what) == pytest.approx(embed(one, **what), abs=1e-6)
 
 
+@pytest.mark.parametrize("kind", ["clip", "siglip"])
+def test_what_a_tower_pools_is_a_siglips_vector_and_none_of_a_clips(kind: str, tmp_path: Path) -> None:
+    export(clip_folders.described(tmp_path, kind), kind, parts=("text_model", "vision_model"))
+    model = onnx.load(file := tmp_path / "onnx" / "text_model.onnx")
+    model.graph.output[0].name = model.graph.node[-1].output[0] = "pooler_output"
+    onnx.save(model, file)
+    if kind == "siglip":
+        assert len(embed(tmp_path, texts=TEXTS)) == len(TEXTS)
+    else:
+        with pytest.raises(
+            WeightsError, match=r"text_model\.onnx gives pooler_output, and not text_embeds: export the whole"
+        ):
+            embed(tmp_path, texts=TEXTS)
+
+
 def test_that_two_onnx_files_lack_clips_scale_is_said(tmp_path: Path) -> None:
     export(clip_folders.described(tmp_path, "clip"), "clip", parts=("text_model", "vision_model"))
     assert classify(tmp_path, ("cat", "dog")).notes == (

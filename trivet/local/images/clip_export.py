@@ -37,10 +37,14 @@ class Exported:
             self.scale, self.bias = self._fit()
 
     def texts(self, ids: Array) -> Array:
-        return self._text.run(("text_embeds", "pooler_output"), ids, None)
+        return self._text.run(self._named("text_embeds"), ids, None)
 
     def images(self, pixels: Array) -> Array:
-        return self._vision.run(("image_embeds", "pooler_output"), None, pixels)
+        return self._vision.run(self._named("image_embeds"), None, pixels)
+
+    def _named(self, vectors: str) -> tuple[str, ...]:
+        """A SigLIP's towers end in its vectors. A CLIP's do not: two projections make them of what its towers pool."""
+        return (vectors,) if self.config.family == "clip" else (vectors, "pooler_output")
 
     def _fit(self) -> tuple[float, float]:
         """The numbers that make logits of cosines, from some of both: a graph has them, but under no name of its own.
@@ -88,7 +92,10 @@ class _Session:
         """The first of the outputs `names` that it has."""
         output = next((name for name in names if name in self._outputs), None)
         if output is None:
-            raise WeightsError(f"{self.file} gives {', '.join(self._outputs)}, and not {' or '.join(names)}")
+            raise WeightsError(
+                f"{self.file} gives {', '.join(self._outputs)}, and not {' or '.join(names)}: export the whole model, "
+                "transformers' CLIPModel or SiglipModel"
+            )
         ids = self.no_text if ids is None else ids
         feeds = {
             "input_ids": ids,
