@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+from typing import Any
 
 import pytest
+from PIL import Image as Picture
+from PIL import ImageDraw
 
 from tests.engines import all_free, opening
+from tests.small_projector import file
 from trivet.local.llama import Llama
 from trivet.local.llama.sessions import Sessions, session
 from trivet.types import Chat, ChatResponse, Message, Sampling, assistant, system, user
@@ -106,3 +111,15 @@ def test_a_conversation_is_known_by_all_up_to_its_first_question_and_by_the_clie
     assert one != session({"messages": first}, "mine")
     assert one != session({"messages": later[1:]}, None)
     assert session({"prompt": "Once upon"}, None) != session({"prompt": "Twice"}, None)
+
+
+def test_pages_that_end_in_the_same_white_are_different_conversations() -> None:
+    """As JPEG, which the engine gets as it is, a white margin is the same bytes."""
+
+    def page(number: int) -> list[dict[str, Any]]:
+        picture = Picture.new("RGB", (600, 800), "white")
+        ImageDraw.Draw(picture).text((20, 20), f"Invoice {number}", fill="black")
+        url = f"data:image/png;base64,{base64.b64encode(file(picture, 'JPEG')).decode()}"
+        return [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": url}}]}]
+
+    assert len({session({"messages": page(number)}, None) for number in range(64)}) == 64

@@ -22,6 +22,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 _HEAD = 200  # letters, or tokens, by which a plain prompt is known
+_SAMPLE = 256  # letters, by which an image is
 
 
 class Sessions:
@@ -74,6 +75,10 @@ def session(body: Mapping[str, Any], name: str | None) -> Hashable:
 
 
 def _known_by(part: Mapping[str, Any]) -> str:
-    """A text as it is. Of an image, which is megabytes, the end: a PNG has the checksums of its pixels there."""
-    known: str = part["text"] if "text" in part else part["image_url"]["url"][-64:]
-    return known
+    """A text as it is. Of an image, which is megabytes, letters from all over, as JPEGs of pages with the same margin
+    end alike; and the end, where a PNG has the checksum of its pixels."""
+    if "text" in part:
+        text: str = part["text"]
+        return text
+    url: str = part["image_url"]["url"]
+    return url[:: len(url) // _SAMPLE + 1] + url[-64:]
