@@ -32,7 +32,7 @@ lint: $(VENV)/dev             ## ruff: lint and format
 types: $(VENV)/dev            ## mypy, strict
 	$(BIN)/mypy
 
-bench: $(VENV)/dev weights    ## measure, and write benchmarks/results.md
+bench: $(VENV)/dev $(TORCH)/bin/trivet weights    ## measure, beside what is built on torch too, and write benchmarks/results.md
 	$(BIN)/python -m benchmarks $(ARGS)
 
 bench-peers: $(VENV)/dev $(PEERS)/bin/litellm    ## measure all that counts beside LiteLLM's proxy, installed apart
