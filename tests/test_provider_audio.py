@@ -11,7 +11,6 @@ import wave
 from base64 import b64encode
 from collections import defaultdict
 from decimal import Decimal
-from email import message_from_bytes
 from pathlib import Path
 from typing import Any
 
@@ -364,28 +363,6 @@ def test_speech_by_tokens_is_unknown_where_no_tokens_are_told() -> None:
 
 
 # --- bytes -------------------------------------------------------------------------------------------------
-
-NAMES = st.text(st.characters(exclude_categories=("Cs", "Cc"), exclude_characters="%\\"), min_size=1, max_size=20)
-PARTS = st.lists(
-    st.builds(
-        Part, NAMES.filter(str.strip), st.binary(max_size=200), st.none() | NAMES, st.sampled_from([None, "audio/wav"])
-    ),
-    max_size=6,
-)
-
-
-@given(PARTS)
-def test_a_form_is_read_as_it_was_written(parts: list[Part]) -> None:
-    assert multipart.read(*multipart.write(parts)) == parts
-
-
-def test_a_form_is_one_for_pythons_own_reader() -> None:
-    body, kind = multipart.write([Part("model", b"m"), Part("file", b"\x00\r\n--x", "a.wav", "audio/wav")])
-    read = message_from_bytes(b"content-type: " + kind.encode() + b"\r\n\r\n" + body)
-    first, second = read.get_payload()
-    assert (first.get_param("name", header="content-disposition"), first.get_payload()) == ("model", "m")
-    assert (second.get_filename(), second.get_content_type()) == ("a.wav", "audio/wav")
-    assert second.get_payload(decode=True) == b"\x00\r\n--x"
 
 
 @pytest.mark.parametrize("rate", [8_000, 22_050, 44_100])

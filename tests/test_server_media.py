@@ -420,11 +420,6 @@ def test_another_server_ranks(hop: Process) -> None:
 # --- what was there before -----------------------------------------------------------------------------------
 
 
-def test_embeddings_in_base64_are_those_in_numbers(client: openai.OpenAI) -> None:
-    floats = client.embeddings.create(model="m", input="abc", encoding_format="float", dimensions=2)
-    assert client.embeddings.create(model="m", input="abc").data[0].embedding == floats.data[0].embedding == [3.0, 1.0]
-
-
 def test_embeddings_want_a_model_as_their_protocol_does(served: Served) -> None:
     answer = httpx2.post(f"{served.url}/v1/embeddings", json={"input": "a"})
     assert answer.json()["error"]["param"] == "model"

@@ -1,7 +1,8 @@
-"""Forms with files (RFC 7578): what clients send is read, and what is broken is refused."""
+"""Forms with files (RFC 7578): what clients send is read, what is broken is refused, and what we write is read too."""
 
 from __future__ import annotations
 
+from email import message_from_bytes
 from typing import Any
 
 import httpx2
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trivet.errors import RequestError, TrivetError
-from trivet.wire.multipart import LONGEST_HEAD, MOST_PARTS, Part, read
+from trivet.wire.multipart import LONGEST_HEAD, MOST_PARTS, Part, read, write
 
 KIND = "multipart/form-data; boundary=b"
 
@@ -139,3 +140,28 @@ def test_a_text_that_is_a_file_or_no_text_is_refused() -> None:
     assert caught.value.field == "model"
     with pytest.raises(RequestError, match="not UTF-8"):
         Part("model", b"\xff").text  # noqa: B018
+
+
+# --- forms of our own, to hosts -----------------------------------------------------------------------------
+
+NAMES = st.text(st.characters(exclude_categories=("Cs", "Cc"), exclude_characters="%\\"), min_size=1, max_size=20)
+PARTS = st.lists(
+    st.builds(
+        Part, NAMES.filter(str.strip), st.binary(max_size=200), st.none() | NAMES, st.sampled_from([None, "audio/wav"])
+    ),
+    max_size=6,
+)
+
+
+@given(PARTS)
+def test_a_form_is_read_as_it_was_written(parts: list[Part]) -> None:
+    assert read(*write(parts)) == parts
+
+
+def test_a_form_is_one_for_pythons_own_reader() -> None:
+    body, kind = write([Part("model", b"m"), Part("file", b"\x00\r\n--x", "a.wav", "audio/wav")])
+    parsed = message_from_bytes(b"content-type: " + kind.encode() + b"\r\n\r\n" + body)
+    first, second = parsed.get_payload()
+    assert (first.get_param("name", header="content-disposition"), first.get_payload()) == ("model", "m")
+    assert (second.get_filename(), second.get_content_type()) == ("a.wav", "audio/wav")
+    assert second.get_payload(decode=True) == b"\x00\r\n--x"
