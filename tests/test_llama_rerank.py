@@ -149,17 +149,21 @@ def test_a_pair_that_is_too_long_is_refused_by_its_place(model: Reranker, words:
     )
 
 
-def test_weights_whose_number_is_none_are_told_as_that(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("pooling", "request_"), [(4, Rerank(query="bread", documents=("cars",))), (1, Embed(texts=("cars",)))]
+)
+def test_weights_whose_numbers_are_none_are_told_as_that(tmp_path: Path, pooling: int, request_: Request) -> None:
     """A file whose numbers are damaged: its header says nothing of it."""
-    path = write(tmp_path)
+    path = write(tmp_path, pooling=pooling)
     whole = path.read_bytes()
-    path.write_bytes(whole.replace(tensors()["cls.bias"].tobytes(), np.full(WIDTH, np.nan, np.float32).tobytes()))
+    bias = tensors()["blk.0.ffn_down.bias"].tobytes()
+    path.write_bytes(whole.replace(bias, np.full(WIDTH, np.nan, np.float32).tobytes()))
     assert path.read_bytes() != whole
-    model = Reranker(path, name="mine")
+    model = (Reranker if pooling == 4 else Llama)(path, name="mine")
 
     async def asked() -> None:
         with pytest.raises(ProviderError, match=r"mine: llama\.cpp gave no number: the weights may be damaged"):
-            await model.call(Rerank(query="bread", documents=("cars",)))
+            await model.call(request_)
         await model.close()
 
     asyncio.run(asked())

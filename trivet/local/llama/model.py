@@ -209,7 +209,10 @@ class Llama(Model):
             if len(counted["tokens"]) > self._embedder.context:
                 raise self._embedder.too_long(len(counted["tokens"]))
             answer = await self._embedder.embed(text)
-            vectors.append(tuple(answer["data"][0]["embedding"]))
+            vector = tuple(answer["data"][0]["embedding"])
+            if None in vector:
+                raise self._embedder.no_number()
+            vectors.append(vector)
             tokens += answer["usage"]["prompt_tokens"]
         usage = Usage(uncached_input_tokens=tokens, cache_read_tokens=0, cache_write_tokens=0, output_tokens=0)
         yield Start(model=self.engine.name)
