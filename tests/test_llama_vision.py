@@ -386,6 +386,16 @@ async def test_a_damaged_one_beside_the_model_leaves_its_texts_alone(folder: Pat
         await ask(Llama(folder / "model.gguf"), seen(*WORDS))
 
 
+async def test_one_that_is_not_all_here_yet_leaves_the_models_texts_alone(folder: Path) -> None:
+    own = projector(folder / "mmproj.gguf")
+    whole = own.read_bytes()
+    own.write_bytes(whole[:-100])
+    model = Llama(folder / "model.gguf")
+    assert model.projector.file is None
+    with pytest.raises(UnsupportedError, match=rf"mmproj\.gguf has {len(whole) - 100:,} of {len(whole):,} bytes"):
+        await ask(model, seen(*WORDS))
+
+
 def test_what_is_named_must_be_a_projector_and_there(folder: Path) -> None:
     with pytest.raises(ConfigError, match="is no projector"):
         Llama(smollm2(), LocalSettings(projector=str(folder / "model.gguf")))

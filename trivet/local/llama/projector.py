@@ -74,7 +74,7 @@ def _beside(model: Path, header: gguf.Header) -> Projector:
         except WeightsError as error:
             problems.append(f"{file.name} cannot be used ({error})")
             continue
-        if problem := _blind(candidate) or _misfit(candidate, header):
+        if problem := _blind(candidate) or _misfit(candidate, header) or _cut(candidate, file):
             problems.append(f"{file.name} {problem}")
         else:
             fitting.append((file, candidate))
@@ -110,3 +110,11 @@ def _misfit(projector: gguf.Header, model: gguf.Header) -> str:
     if projector.metadata.get("general.type") == "mmproj" and taken is not None and made != taken:
         return f"makes embeddings of {made} numbers, and the model takes {taken}"
     return ""
+
+
+def _cut(projector: gguf.Header, file: Path) -> str:
+    """That the file is not all here, in the same way: one that is still being downloaded, for example."""
+    there = file.stat().st_size
+    if projector.size is None or there >= projector.size:
+        return ""
+    return f"has {there:,} of {projector.size:,} bytes (copy or download it again)"
