@@ -164,6 +164,30 @@ def test_a_photo_taken_on_its_side_is_put_upright() -> None:
     assert turned[3].tolist() == [[0, 0, 255]] * 2
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_large_photo_is_decoded_without_copies_of_it(tmp_path: Path) -> None:
+    """Of 16 million pixels Pillow's own have 64 MB, and as bytes in pieces and in one 48 twice; each copy 64 more."""
+    (tmp_path / "photo.jpg").write_bytes(saved(PIL.Image.new("RGB", (4000, 4000), "red"), "JPEG"))
+    decode = """if True:
+        import pathlib, sys
+        import numpy, PIL.ImageOps, PIL.JpegImagePlugin
+        from trivet.local.images.picture import picture
+        from trivet.types import Image
+
+        def most():
+            lines = pathlib.Path("/proc/self/status").read_text().splitlines()
+            return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+
+        data = pathlib.Path(sys.argv[1]).read_bytes()
+        before = most()
+        picture(Image(data=data))
+        print(most() - before)
+    """
+    command = [sys.executable, "-c", decode, str(tmp_path / "photo.jpg")]
+    found = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert int(found.stdout) < 190_000
+
+
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
 def test_what_is_transparent_is_white(mode: str) -> None:
     clear = PIL.Image.new("RGBA", (2, 2), (0, 0, 0, 0))
