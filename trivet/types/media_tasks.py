@@ -163,6 +163,16 @@ class SpeakResponse(Response, tag="speak", frozen=True, kw_only=True):
             file.write(self.audio)
 
 
+_MEDIA_TYPES = {
+    "wav": "audio/wav",
+    "pcm": "audio/pcm",
+    "flac": "audio/flac",
+    "mp3": "audio/mpeg",
+    "opus": "audio/ogg",
+    "aac": "audio/aac",
+}
+
+
 class Speak(Request, tag="speak", frozen=True, kw_only=True):
     """`text`, said aloud. `voice` is one of the model's; `speed` 2 is twice as fast. `pcm` is of 16 bits, little
     endian, one channel, without a header."""
@@ -177,6 +187,11 @@ class Speak(Request, tag="speak", frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if isinstance(self.speed, int | float) and not 0.25 <= self.speed <= 4:
             raise ValueError(f"speed is {self.speed}, must be between 0.25 and 4")
+
+    @property
+    def media_type(self) -> str:
+        """What sound in its `format` is sent as."""
+        return _MEDIA_TYPES[self.format]
 
 
 # --- numbers over time --------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from trivet.local.loaded import Loaded, needed
 from trivet.local.onnx_session import session_options
 from trivet.local.speech.english import Sentence, sentences
 from trivet.local.speech.phonemes import Lexicon
-from trivet.local.speech.sound import MEDIA_TYPES, Encoder, check_format
+from trivet.local.speech.sound import Encoder, check_format
 from trivet.types import AudioDelta, Done, Event, Request, Speak, SpeakResponse
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class Piper(Loaded[Voice]):
             response=SpeakResponse(
                 model=self.name,
                 audio=audio,
-                media_type=MEDIA_TYPES[request.format],
+                media_type=request.media_type,
                 sample_rate=encoder.rate,
                 duration_s=round(encoder.frames / encoder.rate, 3),
                 notes=notes,

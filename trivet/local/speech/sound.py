@@ -21,16 +21,9 @@ if TYPE_CHECKING:
 
     Samples = numpy.ndarray[Any, numpy.dtype[numpy.float32]]
 
-__all__ = ["MEDIA_TYPES", "Encoder", "Sound", "check_format", "refuse_address", "resample"]
+__all__ = ["Encoder", "Sound", "check_format", "refuse_address", "resample"]
 
 EXTRA = "speech"
-MEDIA_TYPES = {
-    "wav": "audio/wav",
-    "pcm": "audio/pcm",
-    "flac": "audio/flac",
-    "mp3": "audio/mpeg",
-    "opus": "audio/ogg",
-}
 # libsndfile's names for what it writes, and the rates (Hz) that it may have where those are not all.
 FORMATS: dict[str, tuple[str, str, tuple[int, ...]]] = {
     "flac": ("FLAC", "PCM_16", ()),

@@ -16,17 +16,9 @@ from trivet.wire.data_url import write_base64
 from trivet.wire.fields import Fields, read_object
 from trivet.wire.openai_errors import error
 
-__all__ = ["PROTOCOL", "TYPES", "Renderer", "error", "parse"]
+__all__ = ["PROTOCOL", "Renderer", "error", "parse"]
 
 PROTOCOL = "openai-speech"
-TYPES = {
-    "mp3": "audio/mpeg",
-    "opus": "audio/ogg",
-    "aac": "audio/aac",
-    "flac": "audio/flac",
-    "wav": "audio/wav",
-    "pcm": "audio/pcm",
-}
 _FORMATS: Any = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
 _STREAMS: Any = Literal["audio", "sse"]
 _FORMAT: Any = "mp3"  # the protocol's default
@@ -51,8 +43,7 @@ def parse(body: bytes) -> Incoming:
         source=Source(protocol=PROTOCOL, body=body),
         extra=data.rest(),  # last: what nothing above has taken
     )
-    kind = None if as_events else TYPES[request.format]
-    return Incoming(request=request, stream=True, content_type=kind)
+    return Incoming(request=request, stream=True, content_type=None if as_events else request.media_type)
 
 
 def _voice(data: Fields) -> str | None:

@@ -19,7 +19,7 @@ from trivet.errors import ProviderError, UnsupportedError
 from trivet.types import AudioDelta, Done, Event, Response, Speak, SpeakResponse, Usage, replace
 from trivet.wire import Target, openai_errors, sse
 from trivet.wire.openai_audio.containers import sample_rate
-from trivet.wire.openai_audio.speech import PROTOCOL, TYPES, parse
+from trivet.wire.openai_audio.speech import PROTOCOL, parse
 from trivet.wire.openai_received import Received
 from trivet.wire.openai_terms import carried
 
@@ -64,7 +64,7 @@ class Reader:
 
     def __init__(self, request: Speak, target: Target) -> None:
         self._received = Received(request, replace(target, stream=False), PROTOCOL)
-        self._target, self._format = target, request.format
+        self._target, self._format, self._media_type = target, request.format, request.media_type
         self._parser = sse.Parser() if _in_events(target) else None
         self._sound: list[bytes] = []
         self._usage: Usage | None = None
@@ -109,7 +109,7 @@ class Reader:
         return SpeakResponse(
             model=self._target.model,
             audio=sound,
-            media_type=TYPES[self._format],
+            media_type=self._media_type,
             sample_rate=rate,
             duration_s=round(len(sound) / 2 / rate, 3) if self._format == "pcm" else None,
             usage=self._usage or Usage(),
