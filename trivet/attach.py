@@ -65,8 +65,8 @@ _SOUNDING = ("audio/", "video/")  # a film is a recording too, for whoever takes
 
 
 def image(source: Attachable | pixels.Pixels, *, media_type: str | None = None, detail: Any = None) -> Image:
-    """A picture for `trivet.user(...)`: png, jpeg, gif, webp, bmp, tiff, or whatever `media_type` names. `detail` is
-    OpenAI's hint: auto, low or high. A numpy array or a PIL image is sent as png, see `trivet.pixels`. Raises
+    """A picture for `trivet.user(...)`: png, jpeg, gif, webp, avif, bmp, tiff, or whatever `media_type` names. `detail`
+    is OpenAI's hint: auto, low or high. A numpy array or a PIL image is sent as png, see `trivet.pixels`. Raises
     RequestError where there is no such file, or no picture in it."""
     if pixels.are(source):
         source, media_type = pixels.png(source), "image/png"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
@@ -35,7 +36,6 @@ class Whisper(Loaded[Any]):
     tasks = ("transcribe",)
     inputs = ("audio",)
     extra = "speech"
-    _kind: bool | None = None  # whether it knows more than English, once that is looked up
 
     def check(self, request: Request) -> None:
         assert isinstance(request, Transcribe)
@@ -73,7 +73,7 @@ class Whisper(Loaded[Any]):
                 model=self.name,
                 text=text.strip(),
                 segments=tuple(segments),
-                language=language or (None if self._kind else "en"),
+                language=language or (None if self._multilingual else "en"),
                 duration_s=round(sound.duration_s, 3),
                 notes=(cut,) if sound.breaks_off else (),
             )
@@ -81,8 +81,7 @@ class Whisper(Loaded[Any]):
 
     def _understood(self, request: Transcribe) -> tuple[Sound, str | None]:
         """What no weights are needed for: the file is opened, the language is one that the model has."""
-        sound = Sound(request.audio)
-        several = self._multilingual()
+        sound, several = Sound(request.audio), self._multilingual
         if request.language is None:
             return sound, None
         language = request.language.strip().lower().partition("-")[0]
@@ -100,15 +99,15 @@ class Whisper(Loaded[Any]):
             )
         return sound, language
 
+    @functools.cached_property
     def _multilingual(self) -> bool:
-        if self._kind is None:
-            listed = self.path / "vocabulary.json"
-            if listed.is_file():
-                words = len(json.loads(listed.read_bytes()))
-            else:  # a word a line
-                words = (self.path / "vocabulary.txt").read_bytes().rstrip(b"\n").count(b"\n") + 1
-            self._kind = words >= MULTILINGUAL
-        return self._kind
+        """Whether it knows more than English. First asked for in the model's thread, as it reads a file."""
+        listed = self.path / "vocabulary.json"
+        if listed.is_file():
+            words = len(json.loads(listed.read_bytes()))
+        else:  # a word a line
+            words = (self.path / "vocabulary.txt").read_bytes().rstrip(b"\n").count(b"\n") + 1
+        return words >= MULTILINGUAL
 
     def _segments(
         self, sound: Sound, request: Transcribe, language: str | None

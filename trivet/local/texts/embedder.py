@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -68,13 +69,9 @@ class Embedder(Loaded[Weights]):
                 field="dimensions",
             )
 
-    @property
+    @functools.cached_property
     def _config(self) -> Config:
-        if self._read is None:
-            self._read = Config.read(self.path / "config.json")
-        return self._read
-
-    _read: Config | None = None
+        return Config.read(self.path / "config.json")
 
     def load(self) -> Weights:
         tokenizer = needed("tokenizers", self.extra).Tokenizer.from_file(str(self.path / "tokenizer.json"))
