@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import shlex
 import sys
 import tempfile
 import time
@@ -38,7 +39,7 @@ except ImportError as missing:
     sys.exit(f'{missing.name} is not installed. Install what training takes: pip install "trivet[train]"')
 try:
     import onnxruntime  # noqa: F401
-    import PIL  # noqa: F401
+    import PIL.Image
 except ImportError as missing:
     sys.exit(
         f'{missing.name} is not installed. Install what trivet runs a CLIP with: pip install "trivet[images,onnx]"'
@@ -271,6 +272,10 @@ def main() -> None:
     split = train_test_split(data.images, data.target, test_size=360, random_state=0, stratify=data.target)
     digits, held_out, names, held_out_names = split
     print(f"Training on {len(digits):,} digits; {len(held_out)} others are held out.")
+    least = math.log(BATCH / len(NAMES))
+    print(
+        f"Of a batch's {BATCH} captions a tenth is right for each digit: the loss can get to {least:.2f}, and not to 0."
+    )
     tokenizer = make_tokenizer()
     model = train(digits, names, tokenizer)
     write(folder, model, tokenizer)
@@ -279,7 +284,19 @@ def main() -> None:
     print(f"Trained here, on {len(digits):,} digits, in {took:.0f} s: {folder} ({size / 1000:.0f} kB)")
     for labels in (list(WORDS), [f"handwritten {word}" for word in WORDS], [str(digit) for digit in range(10)]):
         share = accuracy(folder, held_out, held_out_names, labels)
-        print(f"Held-out digits, zero-shot, labels {labels[0]!r} to {labels[-1]!r}: {share:.1%}")
+        print(f"Held-out digits, zero-shot, labels {labels[0]!r} to {labels[-1]!r}: {share:.1%} (by chance 10%)")
+    show(folder, held_out[0])
+
+
+def show(folder: Path, digit: np.ndarray) -> None:
+    """What is said of one digit, and how to ask that in a terminal."""
+    picture = folder / "digit.png"
+    PIL.Image.fromarray((digit / 16 * 255).round().astype(np.uint8)).save(picture)
+    answer = trivet.classify(picture, WORDS, model=str(folder))
+    best = ", ".join(f"{label.label} {label.score:.3f}" for label in answer.labels[:3])
+    print(f"The first of them, {picture}: {best}")
+    asked = ["classify", str(picture), "--labels", ",".join(WORDS), "--model", str(folder)]
+    print(f"Ask it yourself, by the words that it knows:\n  {shlex.join([sys.executable, '-m', 'trivet', *asked])}")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -94,6 +95,9 @@ def test_the_script_trains_one_that_tells_held_out_digits(tmp_path: Path) -> Non
     assert "pretrained" not in done.stdout
     names = {file.name for file in (tmp_path / "model").iterdir()}
     assert names >= {"config.json", "preprocessor_config.json", "tokenizer.json", "model.safetensors"}
+    shown = shlex.split(done.stdout.splitlines()[-1])
+    asked = subprocess.run(shown, env=os.environ | own, capture_output=True, text=True, timeout=60, check=True)
+    assert asked.stdout.split()[1] == "seven"
 
 
 @pytest.mark.skipif(importlib.util.find_spec("torch") is not None, reason="torch is here")
