@@ -123,10 +123,8 @@ def _row(sample: Sample, home: Path, args: argparse.Namespace) -> Row:
             if not _here(entry, home):
                 _pull(entry, args)
         models = {need: f"local/{entry.name}" for need, entry in zip(sample.needs, entries, strict=True)}
-        if sample.task == "transcribe":  # its sound is said before the clock runs
-            from trivet.cli.demo_samples import spoken
-
-            spoken(models["speak"], args.config)
+        if sample.first is not None:
+            sample.first(models, args.config)
         with _working(sample.task):
             began = time.perf_counter()
             answered = sample.ask(models, args.config)

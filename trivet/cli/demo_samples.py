@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import trivet
 from trivet.local.loaded import needed
 
-__all__ = ["SAMPLES", "Sample", "spoken"]
+__all__ = ["SAMPLES", "Sample"]
 
 
 class Answered(NamedTuple):
@@ -24,11 +24,12 @@ class Answered(NamedTuple):
 
 class Sample(NamedTuple):
     """`needs` are the catalogue's tasks whose weights it takes: the first is that of the model that is shown. `ask`
-    gets a name of a model for each."""
+    gets a name of a model for each; so does `first`, which is done before the clock runs."""
 
     task: str
     needs: tuple[str, ...]
     ask: Callable[[Mapping[str, str], Any], Answered]
+    first: Callable[[Mapping[str, str], Any], object] | None = None
 
 
 # --- words --------------------------------------------------------------------------------------------------
@@ -192,7 +193,7 @@ SAMPLES = (
     Sample("classify", ("classify",), classify),
     Sample("read", ("read",), read),
     Sample("speak", ("speak",), speak),
-    Sample("transcribe", ("transcribe", "speak"), transcribe),
+    Sample("transcribe", ("transcribe", "speak"), transcribe, first=speak),
     Sample("forecast", ("forecast",), forecast),
     Sample("mask", ("mask",), mask),
     Sample("embed (proteins)", ("mask",), embed_proteins),
