@@ -14,6 +14,7 @@ from google import genai
 from google.genai import types as gemini
 
 from tests.servers import CEILING_S, start_trivet
+from tests.small_projector import MODEL as WEIGHTS
 from tests.small_projector import file, pixels, projector
 
 MODEL = "local/smollm2"
@@ -32,7 +33,10 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("e2e")
     projector(folder / "mmproj.gguf")
     (folder / "trivet.toml").write_text('[local]\ncontext = 512\nslots = 1\nthreads = 1\nprojector = "mmproj.gguf"\n')
-    with start_trivet(cwd=folder) as server:
+    weights = folder / "weights" / "smollm2"  # the projector's digest is recorded beside them
+    weights.mkdir(parents=True)
+    (weights / WEIGHTS.name).hardlink_to(WEIGHTS)
+    with start_trivet(cwd=folder, env={"TRIVET_HOME": str(weights.parent)}) as server:
         yield server.url
 
 

@@ -4,6 +4,7 @@ is trained on nothing: a BERT of one layer, whose numbers numpy works out a seco
 from __future__ import annotations
 
 import asyncio
+import json
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -96,6 +97,12 @@ def score(query: str, document: str) -> float:
     wide = wide / 2 * (1 + np.tanh((2 / np.pi) ** 0.5 * (wide + 0.044715 * wide**3)))  # ggml's GELU
     x = norm(x + linear(wide, "blk.0.ffn_down"), "blk.0.layer_output_norm")
     return float(1 / (1 + np.exp(-linear(np.tanh(linear(x[0], "cls")), "cls.output")[0])))
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the digests of these files are recorded."""
+    monkeypatch.setenv("TRIVET_HOME", str(tmp_path / "home"))
 
 
 @pytest.fixture(scope="module")
@@ -261,3 +268,11 @@ def test_it_is_asked_from_python_and_the_command_line_by_its_path(
     best = trivet.rerank("bake bread", DOCUMENTS, model=str(path), top=1).results[0]
     assert main(["rerank", "--model", str(path), "--top", "1", "bake bread", *DOCUMENTS]) == 0
     assert DOCUMENTS[best.index] in capsys.readouterr().out
+
+
+def test_it_is_listed_with_its_task(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["pull", "--quiet", str(path)]) == 0
+    capsys.readouterr()
+    assert main(["models", "--json"]) == 0
+    (own,) = [row for row in json.loads(capsys.readouterr().out) if row["path"] == str(path)]
+    assert (own["task"], own["here"]) == ("rerank", True)

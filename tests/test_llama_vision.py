@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import re
 import zlib
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from PIL import Image as Picture
 
 from tests.engines import NAME, all_free, complete, events, opened, opening, smollm2
 from tests.small_projector import MODEL, file, looks_both_ways, pixels, projector, puts_marks_around, seen
+from trivet.cli import main
 from trivet.errors import ConfigError, ContextLengthError, RequestError, UnsupportedError, WeightsError
 from trivet.local import gguf
 from trivet.local.llama import Llama, images, infill
@@ -406,6 +408,17 @@ def test_what_is_named_must_be_a_projector_and_there(folder: Path) -> None:
 def test_a_projector_is_no_model(mmproj: Path) -> None:
     with pytest.raises(WeightsError, match="is a projector: name its model's GGUF"):
         Llama(mmproj)
+
+
+def test_a_projector_is_listed_as_what_goes_with_a_model(
+    mmproj: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TRIVET_HOME", str(tmp_path))
+    assert main(["pull", "--quiet", str(mmproj)]) == 0
+    capsys.readouterr()
+    assert main(["models", "--json"]) == 0
+    (own,) = [row for row in json.loads(capsys.readouterr().out) if row["path"] == str(mmproj)]
+    assert (own["task"], own["runs"]) == (None, "with its model")
 
 
 async def test_a_projector_of_another_model_as_wide_is_told_as_that(tmp_path: Path) -> None:

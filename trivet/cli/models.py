@@ -115,8 +115,10 @@ def _of_header(path: Path) -> dict[str, Any]:
     from trivet.local import gguf
 
     header = gguf.read(path)
+    if header.architecture == gguf.PROJECTOR:
+        return {"runs": "with its model"}
     task = "embed" if header.pooling else "chat" if header.chat_template else "complete"
-    return {"task": task, "runs": "here, llama.cpp"}
+    return {"task": "rerank" if header.ranks else task, "runs": "here, llama.cpp"}
 
 
 def _state(row: dict[str, Any]) -> str:

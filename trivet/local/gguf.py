@@ -18,9 +18,10 @@ from typing import Any
 from trivet.errors import WeightsError
 from trivet.types import Value
 
-__all__ = ["MAGIC", "Header", "read"]
+__all__ = ["MAGIC", "PROJECTOR", "Header", "read"]
 
 MAGIC = b"GGUF"
+PROJECTOR = "clip"  # the architecture of all of them, whatever they are made of
 
 # Far above what any published model has, far below what would hurt.
 MAX_KEYS = 65_536

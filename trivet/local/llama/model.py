@@ -59,7 +59,7 @@ class Llama(Model):
         self.path = Path(path)
         self.settings = settings or LocalSettings()
         self.header = gguf.read(self.path)
-        if self.header.architecture == projector.ARCHITECTURE:
+        if self.header.architecture == gguf.PROJECTOR:
             raise WeightsError(f"{self.path} is a projector: name its model's GGUF, and keep the projector beside that")
         self.projector = projector.find(self.path, self.header, self.settings.projector)
         trained = self.header.context_length or MOST_CONTEXT

@@ -15,9 +15,8 @@ from typing import NamedTuple
 from trivet.errors import ConfigError, RequestError, TrivetError, WeightsError
 from trivet.local import gguf
 
-__all__ = ["ARCHITECTURE", "Projector", "find"]
+__all__ = ["Projector", "find"]
 
-ARCHITECTURE = "clip"  # of every projector, whatever it is made of
 # Their images look both ways, so that one has to be a single batch: llama.cpp cuts larger ones up in silence, and what
 # was cut sees only itself (mtmd_decode_use_non_causal in its tools/mtmd/mtmd.cpp). They have up to 280 tokens.
 BOTH_WAYS, WHOLE = "gemma", 512
@@ -98,7 +97,7 @@ def _found(file: Path, header: gguf.Header) -> Projector:
 
 def _blind(projector: gguf.Header) -> str:
     """Why it makes nothing of an image for any model, as a sentence goes on that begins with its name; or nothing."""
-    if projector.architecture != ARCHITECTURE:
+    if projector.architecture != gguf.PROJECTOR:
         return f"is no projector (its architecture is {projector.architecture!r})"
     return "" if projector.metadata.get("clip.has_vision_encoder") is True else "sees no images"
 
