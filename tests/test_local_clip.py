@@ -21,6 +21,7 @@ from onnx import TensorProto, helper, numpy_helper
 import trivet
 from tests import clip_folders
 from tests.clip_folders import TEXTS, Array
+from trivet.cli import main
 from trivet.errors import ContextLengthError, RequestError, UnsupportedError, WeightsError
 from trivet.local.images.clip import AT_ONCE, TEMPLATE, Clip, files
 from trivet.local.provider import Local
@@ -205,6 +206,15 @@ def test_what_siglips_scores_are_is_said(folders: dict[str, Path]) -> None:
     assert response.notes == ("SigLIP judges each label by itself: the scores are independent, and not 1 together",)
 
 
+@pytest.mark.parametrize("same", ["Cat", "cat "])
+def test_labels_that_are_one_text_to_the_model_are_told(same: str, folders: dict[str, Path]) -> None:
+    response = classify(folders["clip"], ("dog", "cat", same))
+    assert response.notes == (
+        "labels[2] is to the model the same text as labels[1]: its tokenizer leaves out how they differ, or does not "
+        "know their words",
+    )
+
+
 def test_that_one_label_alone_means_nothing_is_said(folders: dict[str, Path]) -> None:
     response = classify(folders["clip"], ("cat",))
     assert response.labels[0].score == 1
@@ -305,6 +315,34 @@ def test_by_path_from_python(folders: dict[str, Path], monkeypatch: pytest.Monke
     images, texts = trivet.embed(images=[picture], model=name), trivet.embed(TEXTS, model=name)
     assert (np.array(images.vectors) @ np.array(texts.vectors).T).shape == (1, len(TEXTS))
     assert shown.model == name
+
+
+def test_a_folder_that_has_changed_is_taken_again_with_one_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As one whose model was trained anew."""
+    monkeypatch.setenv("TRIVET_HOME", str(tmp_path / "home"))
+    at = clip_folders.folder(tmp_path / "mine", "clip")
+
+    def first() -> tuple[float, ...]:
+        async def asked() -> Any:
+            opened = Local()
+            try:
+                return await opened.at(str(at)).call(Embed(texts=("cat",)))
+            finally:
+                await opened.close()
+
+        found: tuple[float, ...] = asyncio.run(asked()).vectors[0]
+        return found
+
+    before = first()
+    clip_folders.save(clip_folders.tensors("legacy"), at / "model.safetensors")
+    (at / "tokenizer_config.json").write_text('{"pad_token": "<end>", "changed": true}')
+    with pytest.raises(WeightsError, match="has changed since it was first used"):
+        first()
+    assert main(["pull", str(at)]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 5
+    assert first() != before
 
 
 def test_a_folder_with_an_onnx_file_is_no_cross_encoder(tmp_path: Path) -> None:

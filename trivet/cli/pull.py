@@ -33,7 +33,7 @@ def add(subparsers: Any) -> None:
         metavar="NAME",
         nargs="*",
         help="a name that `trivet models` lists, hf:OWNER/REPO[/FILE]@REVISION, or the path of a GGUF of your own, "
-        "whose digest is recorded; without a name: the defaults",
+        "whose digest is recorded, or of a model's folder that you have changed; without a name: the defaults",
     )
     parser.add_argument("--quiet", action="store_true", help="print nothing, or one line where something was got")
     parser.add_argument(
@@ -111,11 +111,16 @@ def _use(paths: tuple[Path, ...]) -> str:
 
 
 def _own(name: str, home: Path, *, quiet: bool) -> None:
+    """A file; or a folder, and then all of it that was in use before."""
+    from trivet.local.digests import records
     from trivet.local.weights import accept
 
-    entry = accept(name, home)
-    if not quiet:
-        print(f"Recorded {entry.path} ({entry.size / 1e6:,.0f} MB): SHA-256 {entry.sha256}")
+    path = Path(os.path.abspath(os.path.expanduser(name)))
+    used = [Path(entry.path) for entry in records(home)] if path.is_dir() else []
+    for file in [file for file in used if path in file.parents and file.is_file()] or [path]:
+        entry = accept(file, home)
+        if not quiet:
+            print(f"Recorded {entry.path} ({entry.size / 1e6:,.0f} MB): SHA-256 {entry.sha256}")
 
 
 def _waiting(name: str, quiet: bool) -> Any:

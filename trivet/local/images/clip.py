@@ -145,8 +145,8 @@ class Clip(Loaded[Weights]):
         prompts = tuple(template.replace("{}", label) for label in request.labels)
         if self._said is None or self._said[0] != prompts:  # many images are asked about with the same labels
             self._said = prompts, await self._text_vectors(prompts, "labels")
-        vectors = self._said[1].vectors
-        return await self.in_thread(lambda: self._scored(request, pixels, vectors, notes))
+        said = self._said[1]
+        return await self.in_thread(lambda: self._scored(request, pixels, said.vectors, notes + said.notes))
 
     _said: tuple[tuple[str, ...], Said] | None = None  # the labels asked about last
 
@@ -211,7 +211,8 @@ class Clip(Loaded[Weights]):
         note = (
             f"{longer} of {len(rows)} texts are longer than the {self.config.most} tokens that {self.name} takes: what"
         )
-        notes = (f"{note} is beyond was left out, as `truncate` asks",) if longer else ()
+        cut = (f"{note} is beyond was left out, as `truncate` asks",) if longer else ()
+        notes = (*cut, *(_alike(rows) if field == "labels" else ()))
         stacked = await self.in_thread(lambda: needed("numpy", self.extra).stack(found))
         return Said(stacked, sum(map(len, rows)), notes)
 
@@ -256,6 +257,18 @@ class Clip(Loaded[Weights]):
             ids[i] = pad if siglip else row[-1]  # CLIP reads a text where its last token stands first, and not beyond
             ids[i, : len(row)] = row
         return _units(network.texts(ids))
+
+
+def _alike(rows: Sequence[Sequence[int]]) -> tuple[str, ...]:
+    """What is to be said of labels of the same tokens, whose scores are the same whatever is in the picture."""
+    first: dict[tuple[int, ...], int] = {}
+    for place, row in enumerate(rows):
+        if (same := first.setdefault(tuple(row), place)) != place:
+            return (
+                f"labels[{place}] is to the model the same text as labels[{same}]: its tokenizer leaves out how they "
+                "differ, or does not know their words",
+            )
+    return ()
 
 
 def _rows(vectors: Array) -> Rows:
