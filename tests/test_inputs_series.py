@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import numpy as np
@@ -152,7 +152,8 @@ def test_times_are_seen_in_whatever_way_they_are_written(index: list[Any], colum
 
 
 def test_labels_that_are_no_times_are_not_looked_at() -> None:
-    for labels in (["a", "b", "c"], ["2024-01-01", "2024-01-05", "total"], [1, 5, 7], [None, "2024-01-01", 3]):
+    zoned = [datetime(2024, 1, 1), datetime(2024, 1, 5, tzinfo=UTC), datetime(2024, 1, 6)]  # not to be compared
+    for labels in (["a", "b", "c"], ["2024-01-01", "2024-01-05", "total"], [1, 5, 7], [None, "2024-01-01", 3], zoned):
         assert inputs.series(pd.Series([1.0, 2, 3], index=pd.Index(labels, dtype=object))) == (1, 2, 3)
 
 
