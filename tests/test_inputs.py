@@ -139,7 +139,7 @@ def test_a_photograph_opened_by_pil_keeps_its_way_up() -> None:
             r"goes from -0.5 to -0.5: an image goes from 0 to 255, or from 0 to 1 in floats. Scale",
         ),
         (np.full((4, 4), NAN), "goes from nan to nan"),
-        (np.full((4, 4), 65_535, np.uint16), "4 x 4 of uint16 and goes from 65535 to 65535"),
+        (np.full((4, 4), 256, np.uint16), "4 x 4 of uint16 and goes from 256 to 256"),
         (np.full((4, 4), 1j), "of complex128, and an image is of uint8"),
         (np.zeros((3, 40, 40), np.uint8), r"3 x 40 x 40 of uint8.*transpose\(1, 2, 0\)"),
         (np.zeros((4, 4, 5), np.uint8), "an image is height x width x 3"),
