@@ -144,6 +144,18 @@ async def test_a_name_that_leads_nowhere_is_unknown(name: str) -> None:
         Runtime().model(name, paths=False)
 
 
+async def test_an_unknown_name_that_a_folder_has_is_told_how_to_name_that_and_not_over_http(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "digits").mkdir()
+    with pytest.raises(UnknownModelError, match=r"There is a folder of that name: call it \./digits$"):
+        Runtime().model("digits")
+    with pytest.raises(UnknownModelError) as told:
+        Runtime().model("digits", paths=False)
+    assert "folder" not in str(told.value)
+
+
 async def test_an_unknown_base_names_its_table_and_the_nearest() -> None:
     runtime = models(
         a=ModelSettings(base="b", system="x"), b=ModelSettings(base="smollm2", system="x"), c=ModelSettings(use=("d",))

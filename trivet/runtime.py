@@ -80,7 +80,7 @@ class Runtime:
         if named is None:
             from trivet.adapt.several import Several  # which brings asyncio
 
-            inner = self.inner(name)
+            inner = self.inner(name, paths=paths)
             prompts = inner if getattr(bottom(inner), "takes_prompts", False) else Several(inner)
             if len(self._named) >= MOST:
                 self._named.clear()
@@ -91,7 +91,13 @@ class Runtime:
         """The model of this name as others stand on it, the same object each time. Raises as `model` does."""
         name = self._full(name, paths)
         if name not in self._models:
-            model = self._build(name)
+            try:
+                model = self._build(name)
+            except UnknownModelError as error:
+                if not paths or not os.path.exists(name):
+                    raise
+                found = f"There is a {'folder' if os.path.isdir(name) else 'file'} of that name: call it ./{name}"
+                raise UnknownModelError(f"{error} {found}", nearest=error.nearest) from None
             if len(self._models) >= MOST:  # those of trivet.toml stay: their breakers know who is down
                 self._models.pop(next((each for each in self._models if each not in self.config.models), name), None)
             self._models[name] = model
