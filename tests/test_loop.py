@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import gc
 import io
 import socket
@@ -23,7 +24,7 @@ from trivet.errors import ConfigError, WeightsError
 from trivet.fake import Fake
 from trivet.local import pull, weights
 from trivet.local.llama import body as bodies
-from trivet.local.llama import engine
+from trivet.local.llama import engine, images
 from trivet.local.provider import Local
 from trivet.local.settings import LocalSettings
 from trivet.runtime import Runtime
@@ -100,6 +101,15 @@ async def test_a_request_becomes_the_engines_json_off_the_loop(task: Any, monkey
         await model.call(asked)
     assert len(threads) == 1
     assert threads[0] is not threading.main_thread()
+
+
+@pytest.mark.parametrize("length", [0, 1, 7, 8, 9, 24, 25])
+def test_long_base64_of_an_image_is_written_in_pieces_to_the_same_text(
+    length: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = bytes(range(length))
+    monkeypatch.setattr(images, "PIECE", 9)
+    assert images._url(data) == f"data:image/png;base64,{base64.b64encode(data).decode()}"
 
 
 # --- imports: each is one piece for the interpreter, however long it takes -------------------------------------

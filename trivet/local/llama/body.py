@@ -286,7 +286,7 @@ def _text(parts: Sequence[Any], where: str, name: str) -> str:
         if not isinstance(part, Text):
             kind = type(part).__name__.lower()
             raise UnsupportedError(
-                f"{name} reads text alone, and {where} has a part of kind {kind}: name a model that takes it",
+                f"{name} does not read a part of kind {kind}, which {where} has: name a model that takes it",
                 field=f"{where}.content",
             )
         _known(part, where, name)
