@@ -13,7 +13,7 @@ from tests.engines import CEILING_S, all_free, chat, complete, idle, opened, ope
 from trivet.errors import ConfigError, TransportError
 from trivet.local.llama import Llama
 from trivet.local.llama import body as bodies
-from trivet.local.llama.engine import _Running
+from trivet.local.llama.engine import Engine, _Running
 from trivet.types import Chat, Complete, Done, Embed, Request, Sampling, Start, TextDelta, user
 
 SHORT = Sampling(temperature=0, max_tokens=2)
@@ -180,6 +180,23 @@ async def test_closing_ends_what_is_under_way_with_an_error_and_returns() -> Non
         with pytest.raises((TransportError, ConfigError), match="closed"):
             await asyncio.wait_for(waiting, CEILING_S)
         assert model.slots.busy == 0
+
+
+@pytest.mark.parametrize("embedding", [False, True])
+async def test_an_engine_is_loaded_once_its_loop_has_answered(embedding: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is closed before its loop has begun is waited for in vain, with the GIL held: beside eight busy processes
+    the third of such tries was, and of sixty that have asked it first none."""
+    asked: list[str] = []
+    http = Engine._http
+
+    def watched(engine: Engine, path: str, body: Any) -> Any:
+        asked.append(path)
+        return http(engine, path, body)
+
+    monkeypatch.setattr(Engine, "_http", watched)
+    async with opening() as model:
+        await (model._embedder if embedding else model.engine).load()
+        assert "/slots" in asked
 
 
 async def test_closing_while_the_weights_load_waits_for_them() -> None:

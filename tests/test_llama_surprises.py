@@ -218,9 +218,9 @@ async def test_7_a_draft_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 async def test_10_the_callback_answers_true_or_false_and_nothing_else(llama: Llama) -> None:
     running = _Running(1, llama.engine)
-    assert running._chunk({"a": 1}) is False
+    assert running._chunk(b'{"a": 1}') is False
     running.left = True
-    assert running._chunk({"a": 1}) is True
+    assert running._chunk(b'{"a": 1}') is True
     assert running.failure is None
 
 

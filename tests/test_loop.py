@@ -112,6 +112,24 @@ def test_long_base64_of_an_image_is_written_in_pieces_to_the_same_text(
     assert images._url(data) == f"data:image/png;base64,{base64.b64encode(data).decode()}"
 
 
+async def test_the_engine_is_given_json_as_bytes() -> None:
+    """xllamacpp writes a dictionary's JSON by Python's `json`, 160 ms for an image of 30 MB, with the GIL held."""
+    given: list[object] = []
+    async with opening() as model:
+        await model.load()
+        real = model.engine._server
+
+        class Watched:
+            def handle_chat_completions(self, body: object, told: Any) -> Any:
+                given.append(body)
+                return real.handle_chat_completions(body, told)
+
+        model.engine._server = Watched()
+        answer = await model.call(Chat(messages=(user("Hi"),), sampling=Sampling(max_tokens=1)))
+    assert answer.usage.output_tokens == 1
+    assert [type(body) for body in given] == [bytes]
+
+
 # --- imports: each is one piece for the interpreter, however long it takes -------------------------------------
 
 

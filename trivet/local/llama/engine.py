@@ -20,7 +20,7 @@ import os
 import re
 import secrets
 import threading
-from collections.abc import AsyncGenerator, Callable, Hashable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
@@ -37,7 +37,7 @@ from trivet.errors import (
     WeightsError,
 )
 from trivet.local.llama.projector import Projector
-from trivet.local.llama.sessions import Sessions
+from trivet.local.llama.sessions import LETTERS, Held, Sessions
 from trivet.local.settings import LocalSettings
 from trivet.local.slots import Slots
 
@@ -132,6 +132,9 @@ class Engine:
                 f"llama.cpp could not load {files}: {e} The architecture may be unknown to this version of xllamacpp, "
                 "the file damaged, or the memory too small for it: try a smaller [local] context or slots"
             ) from None
+        # The engine's loop answers this one: so it runs. Told to end before it has begun, as whoever closes the engine
+        # now would, it begins all the same, and who waits for its end does so for ever, with the GIL held.
+        self._http("/slots", None)
         self.caps = {} if self.embedding else self._http("/props", None)["chat_template_caps"]
 
     def _params(self, xllamacpp: Any) -> Any:
@@ -211,16 +214,21 @@ class Engine:
     # --- calls -----------------------------------------------------------------------------------------
 
     async def stream(
-        self, call: Call, body: Mapping[str, Any], *, slots: int = 1, session: Hashable = None
+        self,
+        call: Call,
+        body: Mapping[str, Any],
+        *,
+        slots: int = 1,
+        held: Held = Held(),  # noqa: B008, it is immutable
     ) -> AsyncGenerator[Chunk, None]:
-        """The engine's chunks for a chat or a plain completion, which takes `slots` slots: that of its `session` where
-        that has one.
+        """The engine's chunks for a chat or a plain completion, which takes `slots` slots: one that has the
+        beginning of what it asks (`held`) where there is one.
 
         Closing the generator tells the engine to stop; the slots are free again when it has.
         """
         await self.load()
         await self.slots.take(slots)
-        running = _Running(slots, self, session)
+        running = _Running(slots, self, held)
         try:
             self._open()
             work = self._server.handle_chat_completions if call == "chat" else self._server.handle_completions
@@ -340,21 +348,23 @@ class Engine:
 class _Running:
     """One call on its thread. `None` ends its queue."""
 
-    def __init__(self, slots: int, engine: Engine, session: Hashable = None) -> None:
+    def __init__(self, slots: int, engine: Engine, held: Held = Held()) -> None:  # noqa: B008, it is immutable
         self.queue: asyncio.Queue[Chunk | None] = asyncio.Queue()
         self.failure: BaseException | None = None
         self.left = False  # the client has gone
         self._loop = asyncio.get_running_loop()
         self._slots = slots
         self._engine = engine
-        self._session = session
+        self._held, self._tokens = held, 0
         self._places: Sequence[int] = ()
         self._actual: int | None = None
 
-    def run(self, work: Callable[[Mapping[str, Any], Callable[[Chunk], bool]], Any], body: Mapping[str, Any]) -> None:
+    def run(self, work: Callable[[bytes, Callable[[bytes], bool]], Any], body: Mapping[str, Any]) -> None:
+        """`work` is given JSON and gives JSON: xllamacpp itself would take four times as long to write what has an
+        image of some megabytes in it, with the GIL held."""
         try:
             if not self._over():
-                work(body, self._chunk)
+                work(msgspec.json.encode(body), self._chunk)
         except BaseException as e:
             self.failure = e
         finally:
@@ -363,18 +373,21 @@ class _Running:
 
     def place(self) -> Mapping[str, int]:
         """Which slot the engine is to take, where it is told."""
-        self._places, own = self._engine.sessions.take(self._session, self._slots)
+        self._places, own = self._engine.sessions.take(self._held, self._slots)
         return {"id_slot": self._places[0]} if own else {}
 
     def give(self) -> None:
         """Gives the slots back."""
-        self._engine.sessions.give(self._places, self._session, self._actual)
+        held = self._held._replace(made=self._tokens * LETTERS)
+        self._engine.sessions.give(self._places, held, self._actual)
         self._engine.slots.give(self._slots)
 
-    def _chunk(self, chunk: Chunk) -> bool:
+    def _chunk(self, told: bytes) -> bool:
         """True stops the engine, and so does any other truthy value. It swallows what is raised in here, and then its
         answer looks complete: so that is carried out by hand."""
         try:
+            chunk: Chunk = msgspec.json.decode(told)
+            self._tokens += 1  # a chunk is a token, as a rule
             if self._slots == 1 and "__verbose" in chunk:  # the last one tells
                 self._actual = chunk["__verbose"].get("id_slot")
             return self._over() or not self._put(chunk)

@@ -18,7 +18,7 @@ from trivet.local.llama import infill, projector
 from trivet.local.llama.answer import Answer
 from trivet.local.llama.engine import EMBED_TOKENS, Engine, template
 from trivet.local.llama.images import Shown, shown
-from trivet.local.llama.sessions import session
+from trivet.local.llama.sessions import held
 from trivet.local.settings import LocalSettings
 from trivet.local.slots import Slots
 from trivet.model import About, Model
@@ -174,8 +174,9 @@ class Llama(Model):
     async def _run(
         self, call: Any, body: dict[str, Any], request: Chat | Complete, answer: Answer
     ) -> AsyncGenerator[Event, None]:
-        slots, told = request.sampling.n, session(body, request.context.session)
-        async with aclosing(self.engine.stream(call, {**body, **self._loras()}, slots=slots, session=told)) as chunks:
+        body |= self._loras()
+        slots, asked = request.sampling.n, held(body, request.context.session)
+        async with aclosing(self.engine.stream(call, body, slots=slots, held=asked)) as chunks:
             async for chunk in chunks:
                 for event in answer.events(chunk):
                     yield event
