@@ -184,7 +184,7 @@ async def test_closing_ends_what_is_under_way_with_an_error_and_returns() -> Non
 
 @pytest.mark.parametrize("embedding", [False, True])
 async def test_an_engine_is_loaded_once_its_loop_has_answered(embedding: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that is closed before its loop has begun is waited for in vain, with the GIL held: beside eight busy processes
+    """Closed before its loop has begun, it is waited for in vain, with the GIL held: beside eight busy processes
     the third of such tries was, and of sixty that have asked it first none."""
     asked: list[str] = []
     http = Engine._http
