@@ -16,6 +16,11 @@ prompts that was read from the cache at the second, third and fourth turn. All o
     by likeness         54 48 90 %    54 47 90 %    53 47 90 %    88 89 90 %    62 63 90 %
     longest unused      88 77 80 %    88 89 90 %    88 89 90 %    79 79 78 %    83 89 90 %
     and by session      88 89 90 %    88 89 90 %    88 89 90 %    88 89 90 %    88 89 90 %
+    and what is worth   88 89 90 %    88 89 90 %    88 89 90 %    88 89 90 %    88 89 90 %
+
+The same with 500 tokens in common, which is often worth taking: 94, 94, 95 %, and with 8 conversations 86, 94, 95 %.
+The first token after a document of 1,000 tokens, of which something else was asked before, comes in a fiftieth of the
+time.
 """
 
 from __future__ import annotations
