@@ -176,7 +176,7 @@ class Clip(Loaded[Weights]):
 
     async def _embedded_texts(self, request: Embed) -> EmbedResponse:
         said = await self._text_vectors(request.texts, "texts", truncate=request.truncate is True)
-        usage = Usage(uncached_input_tokens=said.tokens, cache_read_tokens=0, cache_write_tokens=0, output_tokens=0)
+        usage = Usage.of_input(said.tokens)
         vectors = await self.in_thread(lambda: _rows(said.vectors))
         return EmbedResponse(model=self.name, vectors=vectors, usage=usage, notes=said.notes)
 

@@ -215,7 +215,7 @@ class Llama(Model):
                 raise self._embedder.no_number()
             vectors.append(vector)
             tokens += answer["usage"]["prompt_tokens"]
-        usage = Usage(uncached_input_tokens=tokens, cache_read_tokens=0, cache_write_tokens=0, output_tokens=0)
+        usage = Usage.of_input(tokens)
         yield Start(model=self.engine.name)
         yield Done(response=EmbedResponse(model=self.engine.name, vectors=tuple(vectors), usage=usage))
 

@@ -14,7 +14,7 @@ from trivet.local.llama.engine import EMBED_TOKENS, Engine
 from trivet.local.settings import LocalSettings
 from trivet.local.slots import Slots
 from trivet.model import About, Model
-from trivet.types import Done, Event, Ranked, Request, Rerank, RerankResponse, Start, Usage, to_json
+from trivet.types import Done, Event, Request, Rerank, RerankResponse, Start, Usage, to_json
 
 SHARES = ("qwen3", "qwen3vl")  # whose numbers llama.cpp makes shares of 1, "yes" first
 
@@ -100,14 +100,13 @@ class Reranker(Model):
                 raise self._too_long(i, error) from None
             scores.append(self._score(answer["results"][0]["relevance_score"]))
             tokens += answer["usage"]["prompt_tokens"]
-        best = sorted(range(len(scores)), key=lambda place: -scores[place])[: request.top]
         yield Start(model=self.engine.name)
         yield Done(
             response=RerankResponse(
                 model=self.engine.name,
-                results=tuple(Ranked(index=place, score=scores[place]) for place in best),
+                results=request.ranked(scores),
                 method="cross-encoder",
-                usage=Usage(uncached_input_tokens=tokens, cache_read_tokens=0, cache_write_tokens=0, output_tokens=0),
+                usage=Usage.of_input(tokens),
             )
         )
 
