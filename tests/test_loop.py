@@ -24,7 +24,7 @@ from trivet.errors import ConfigError, WeightsError
 from trivet.fake import Fake
 from trivet.local import pull, weights
 from trivet.local.llama import body as bodies
-from trivet.local.llama import engine, images
+from trivet.local.llama import engine
 from trivet.local.provider import Local
 from trivet.local.settings import LocalSettings
 from trivet.runtime import Runtime
@@ -32,7 +32,7 @@ from trivet.server import found
 from trivet.server import run as server
 from trivet.server.app import LARGE, MANY, app
 from trivet.types import Chat, CountTokens, Sampling, user
-from trivet.wire import openai_chat, openai_embeddings
+from trivet.wire import data_url, openai_chat, openai_embeddings
 
 # --- llama.cpp: its binding holds the GIL from the beginning of a load to its end ------------------------------
 
@@ -108,8 +108,8 @@ def test_long_base64_of_an_image_is_written_in_pieces_to_the_same_text(
     length: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = bytes(range(length))
-    monkeypatch.setattr(images, "PIECE", 9)
-    assert images._url(data) == f"data:image/png;base64,{base64.b64encode(data).decode()}"
+    monkeypatch.setattr(data_url, "PIECE", 12)
+    assert data_url.write_data_url(data, "image/png") == f"data:image/png;base64,{base64.b64encode(data).decode()}"
 
 
 async def test_the_engine_is_given_json_as_bytes() -> None:

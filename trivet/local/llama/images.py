@@ -8,7 +8,6 @@ saves 2 s for a photo of 12 megapixels; anything else as a PNG that is packed fa
 from __future__ import annotations
 
 import asyncio
-import base64
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -18,10 +17,10 @@ from trivet.local.images.picture import MOST_PIXELS, Picture, picture
 from trivet.local.llama.projector import Projector
 from trivet.local.loaded import needed
 from trivet.types import Image, Message, ToolResult
+from trivet.wire.data_url import write_data_url
 
 __all__ = ["Shown", "shown"]
 
-PIECE = 3 << 18  # bytes, as base64 1 MB: 2 ms
 ORIENTATION = 0x0112  # EXIF's tag; 1 is upright
 MOST_TOGETHER = 4 * MOST_PIXELS  # of one request: the engine has all of them decoded at once, 1.2 GB
 
@@ -71,15 +70,10 @@ def _read(found: Sequence[tuple[str, Image]], name: str) -> Shown:
                 field=where,
             )
         data = image.data if image.data is not None and _plain(image.data) else _png(seen)
-        urls[id(image)] = _url(data)
+        # The engine tells a JPEG by its bytes, whatever is said.
+        urls[id(image)] = write_data_url(data, "image/png")
         notes += [f"{where}: {note}" for note in seen.notes]
     return Shown(urls, tuple(notes))
-
-
-def _url(data: bytes) -> str:
-    """In pieces, between which other threads have a turn. The engine tells a JPEG by its bytes, whatever is said."""
-    pieces = (data[at : at + PIECE] for at in range(0, len(data), PIECE))
-    return "".join(["data:image/png;base64,", *(base64.b64encode(piece).decode() for piece in pieces)])
 
 
 def _plain(data: bytes) -> bool:
